@@ -1,0 +1,207 @@
+// Generated from the .avsc files by schemas/generate.ts; do not edit.
+
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, or topic/<name>. */
+export interface Control {
+  /** Under the key serving: what query nodes read. */
+  serving: null | Serving
+  /** Under topic/<name>: which topic the offsets of this epoch count in. */
+  topic: null | TopicIdentity
+}
+
+export interface Serving {
+  /** The embedding space that answers. */
+  space: string
+  /** The collection that answers. */
+  collection: string
+}
+
+export interface TopicIdentity {
+  /** Kafka's topic id. */
+  id: string
+  /** Counts the identities that this name has had. */
+  epoch: number
+}
+
+/** A record that can never succeed, untouched: value of `dead-letters`, under the record's key where that is text. Its identity is (stage, topicId, partition, offset). */
+export interface DeadLetter {
+  /** The processor that refused it. */
+  stage: string
+  /** key, partition, schema, content, size or crash. */
+  class: string
+  /** What is wrong: the field, the value and the fix. */
+  reason: string
+  /** Where it lies. */
+  topic: string
+  /** Kafka's id of that topic. */
+  topicId: string
+  /** Its partition. */
+  partition: number
+  /** Its offset. */
+  offset: number
+  /** Its timestamp, ms since 1970. */
+  timestamp: number
+  /** Its key, byte for byte. */
+  key: null | Buffer
+  /** Its value, byte for byte. */
+  value: null | Buffer
+  /** Its headers. */
+  headers: Record<string, Buffer>
+}
+
+/** All chunks of one revision of a document in one embedding space: value of `vectors.<space>`. Null deletes the document; its headers say which revision did. Headers: position, low, and reason where the revision was rejected. */
+export interface DocumentVectors {
+  /** The embedding space; a record of another space is refused. */
+  space: string
+  /** Epoch of `documents` that the offset counts in. */
+  epoch: number
+  /** Offset of the revision in `documents`. */
+  offset: number
+  /** 0 the first time; higher when the same revision was derived again. */
+  derivation: number
+  /** As in Document. */
+  title: null | string
+  /** As in Document. */
+  url: null | string
+  /** As in Document. */
+  language: null | string
+  /** As in Document. */
+  attributes: Record<string, string | number | boolean | string[]>
+  /** Version of F (cleaning, splitting, embedding) that derived the chunks. */
+  pipeline: string
+  /** sha256, hex, of everything that the index holds of the document but ids and fence. */
+  contentHash: string
+  /** At most 1,000, by ordinal. */
+  chunks: VectorChunk[]
+}
+
+export interface VectorChunk {
+  /** First UTF-16 unit of the chunk in the document's text. */
+  start: number
+  /** The unit after its last. */
+  end: number
+  /** The chunk's text. */
+  text: string
+  /** sha256 of the text that was embedded, hex; vectors are reused by it. */
+  hash: string
+  /** Dense vector: float32, little endian, normalised. */
+  vector: Buffer
+  /** Keyword terms: uint32, little endian, ascending. */
+  termIndices: Buffer
+  /** The weight of each term: float32, little endian. */
+  termValues: Buffer
+}
+
+/** A clean document: value of `documents`, the source of truth. The key is tenant/id; a null value deletes the document. */
+export interface Document {
+  /** One line for people. */
+  title: null | string
+  /** Clean text, Unicode NFC; headings are lines that begin with #. */
+  text: string
+  /** Where a person can read the original. */
+  url: null | string
+  /** BCP 47 tag; chooses the keyword analyser. Null means English. */
+  language: null | string
+  /** What searches may filter by. */
+  attributes: Record<string, string | number | boolean | string[]>
+  /** Version of the code and configuration that cleaned the text. */
+  cleaning: string
+}
+
+/** A document as its producer has it: value of `inbox`. The key is tenant/id, in any partition; a null value deletes the document. */
+export interface InboxDocument {
+  /** The text, not cleaned. */
+  text: string
+  /** text/plain (if null), text/markdown or text/html. */
+  contentType: null | string
+  /** One line for people; if null, taken from the text where its content type has titles. */
+  title: null | string
+  /** Where a person can read the original. */
+  url: null | string
+  /** BCP 47 tag; null means English. */
+  language: null | string
+  /** What searches may filter by. */
+  attributes: Record<string, string | number | boolean | string[]>
+}
+
+/** How far ingest has come in one partition of a source: value of `ingest-positions`, written in the transaction of what it led to. The key is source topic id/partition. */
+export interface IngestPosition {
+  /** Name of the source topic. */
+  topic: string
+  /** Its partition. */
+  partition: number
+  /** The first offset that is not ingested yet. */
+  next: number
+  /** When, ms since 1970. */
+  at: number
+}
+
+/** A progress record inside a topic, under the key ~/<partition>: carries the watermark on when there is nothing else to send. */
+export interface Low {
+  /** Every record of the source partition up to this offset, inclusive, has been handled and what it led to is acknowledged. -1 before the first. */
+  low: number
+  /** When this was known, ms since 1970. */
+  at: number
+}
+
+/** How far a collection follows one partition of `documents`: value of `progress`. The key is collection/partition. */
+export interface Progress {
+  /** The collection. */
+  collection: string
+  /** The partition, of `documents` and of `vectors.<space>` alike. */
+  partition: number
+  /** Epoch of `documents`. */
+  epoch: number
+  /** Every position up to this, inclusive, is in the index. -1 before the first. */
+  low: number
+  /** Every offset of `vectors.<space>` up to this, inclusive, is applied. -1 before the first. */
+  applied: number
+  /** When, ms since 1970. */
+  at: number
+  /** following, or the named state that holds the watermark back. */
+  state: string
+}
+
+/** What became of one record, and the document's present state in the index: value of `indexed`, under the document's key. */
+export interface Receipt {
+  /** The collection it is about. */
+  collection: string
+  /** Epoch of the record's position. */
+  epoch: number
+  /** Partition in `documents`. */
+  partition: number
+  /** Offset in `documents` of the record that this answers. */
+  offset: number
+  /** Which derivation of it. */
+  derivation: number
+  /** What this record led to. */
+  outcome: 'indexed' | 'deleted' | 'unchanged' | 'superseded' | 'rejected'
+  /** Why it was rejected. */
+  reason: null | string
+  /** Offset of the revision that the index holds now. */
+  presentOffset: number
+  /** And its derivation. */
+  presentDerivation: number
+  /** Whether the document is absent now. */
+  presentDeleted: boolean
+  /** Chunks served for the document now. */
+  chunks: number
+  /** Offset in `vectors.<space>` of the record that led here. */
+  vectorsOffset: number
+  /** ms since 1970: appended (to documents), received and embedded (by embed), written (to vectors), applied (searchable). */
+  timings: Record<string, number>
+}
+
+/** Derive a revision again, whole: value of `redo`. */
+export interface Redo {
+  /** Epoch of the revision. */
+  epoch: number
+  /** Offset of the revision in `documents`. */
+  offset: number
+  /** One above the derivation that the manifest has. */
+  derivation: number
+  /** repair, replay or renew, and for whom. */
+  why: string
+  /** The value of the record in `documents`, byte for byte; null where it deletes. */
+  document: null | Buffer
+}
+

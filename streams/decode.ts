@@ -1,0 +1,72 @@
+import type { StoredRecord } from './broker.ts'
+import { textOf } from './dead-letters.ts'
+import { Reject, reasonOf } from './errors.ts'
+import { partitionOf } from './partitioner.ts'
+import type { Input, Publish, RejectClass } from './processor.ts'
+import type { Serde } from './serde.ts'
+import { sizeOf } from './task-state.ts'
+import { isLowKey, type Topic } from './topic.ts'
+
+export type Decoded = { readonly input: Input; readonly inputLow: number } | { readonly low: number } | Rejected
+
+export interface Rejected {
+  readonly reject: string
+  readonly class: RejectClass
+  readonly record: StoredRecord
+  readonly publish: readonly Publish[]
+  /** The key is sound and the record is where it belongs, so that its rejection is a revision of that document. */
+  readonly keyed: boolean
+}
+
+/** A record as the processor sees it, or the watermark that it carries, or why it can never be read. Throws `Retry` while the registry is out of reach. */
+export async function decodeRecord(
+  record: StoredRecord,
+  topic: Topic,
+  partitions: number,
+  serde: Serde,
+): Promise<Decoded> {
+  const refuse = (rejectClass: RejectClass, reject: string, keyed: boolean): Rejected => ({
+    reject,
+    class: rejectClass,
+    record,
+    publish: [],
+    keyed,
+  })
+  if (isLowKey(record.key))
+    return { low: topic.lowSchema && record.value ? await serde.decodeLow(topic, record.value) : -1 }
+  const key = textOf(record.key)
+  if (key === null) {
+    return refuse(
+      'key',
+      record.key === null || record.key.length === 0
+        ? 'key: is empty; give every document the key tenant/id'
+        : `key: is not UTF-8 (${record.key.subarray(0, 32).toString('hex')}); write it as text`,
+      false,
+    )
+  }
+  if (topic.keyed && partitionOf(record.key!, partitions) !== record.partition) {
+    return refuse(
+      'partition',
+      `partition: ${JSON.stringify(key.slice(0, 100))} lies in ${record.partition} and belongs in ${partitionOf(record.key!, partitions)} of ${partitions} (murmur2 of the key); set partitioner=murmur2_random in librdkafka, or write to inbox`,
+      false,
+    )
+  }
+  try {
+    const value = record.value === null ? null : await serde.decode(topic, record.value)
+    const headers: Record<string, string> = {}
+    for (const name in record.headers) headers[name] = record.headers[name]!.toString('utf8')
+    const input: Input = {
+      topic,
+      at: { topic: record.topic, partition: record.partition, offset: record.offset },
+      key,
+      value,
+      bytes: sizeOf(record),
+      timestamp: record.timestamp,
+      headers,
+    }
+    return { input, inputLow: topic.lowSchema && headers.low ? Number(headers.low) : -1 }
+  } catch (error) {
+    if (error instanceof Reject) return refuse('schema', reasonOf(error), true)
+    throw error
+  }
+}

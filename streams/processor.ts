@@ -1,0 +1,100 @@
+import type { Position } from './broker.ts'
+import type { Topic } from './topic.ts'
+
+/**
+ * A stage, declared: from, to, bounds, function. It knows no Kafka and does no I/O of its own: what it needs of the world
+ * is in `Ports`, given by whoever runs it. `topology.ts` checks declarations, `runner.ts` runs them.
+ */
+export interface Processor<Ports = never> {
+  /** verb-topic, the same in code, metrics, logs, consumer groups and docs. */
+  readonly name: string
+  /** The first is the one whose watermark is carried on. */
+  readonly from: readonly Topic[]
+  readonly to: readonly Topic[]
+  /** Bounds of one batch. A single record above `bytesMax` makes a batch of its own. */
+  readonly batch: { readonly recordsMax: number; readonly bytesMax: number }
+  /** Batches of one partition that may be under way at once. Records of one key never are. Default 1. */
+  readonly lanesMax?: number
+  /** What a rejected record does downstream: a tombstone in `to[0]` (its revision counts as a deletion), or nothing. */
+  readonly onReject: 'erase' | 'nothing'
+  /** How far the stage has come is told downstream. */
+  readonly watermark?: Watermark<Ports>
+  /** The position is written in the same transaction as the output; Kafka's committed offsets are not used. */
+  readonly transactional?: { readonly positions: Topic }
+  /** Where to begin when a partition is assigned; null: at the committed offset, or at the start of the log. */
+  start?(assigned: StartAt, ports: Ports): Promise<number | null>
+  /** One outcome for each record, in order. A throw means that the world is not well: the same batch comes again. */
+  process(batch: Batch, ports: Ports): Promise<readonly Outcome[]>
+}
+
+export type Watermark<Ports> =
+  /** Every record published to the topic carries the headers `position` and `low`; progress records carry `low` on when there is nothing else to send. */
+  | { readonly kind: 'carried'; readonly topic: Topic }
+  /** After each batch, this record. */
+  | { readonly kind: 'published'; record(mark: Mark, ports: Ports): Publish }
+
+export interface StartAt {
+  readonly partition: number
+  readonly committed: number | null
+  readonly start: number
+  readonly end: number
+}
+
+export interface Batch {
+  readonly partition: number
+  readonly records: readonly Input[]
+  /** Every offset up to this, inclusive, is handled once this batch is. Only meaningful with one lane. */
+  readonly through: number
+  /** The watermark that came with the records or in progress records; -1 if none yet. */
+  readonly low: number
+  /** Aborted when the partition is no longer ours: check it before every side effect. */
+  readonly signal: AbortSignal
+}
+
+/** A decoded record. */
+export interface Input {
+  readonly topic: Topic
+  readonly at: Position
+  readonly key: string
+  readonly value: unknown
+  /** Bytes of key, value and headers. */
+  readonly bytes: number
+  readonly timestamp: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export type Outcome =
+  | { readonly publish: readonly Publish[] }
+  | { readonly reject: string; readonly class?: RejectClass; readonly publish?: readonly Publish[] }
+
+export type RejectClass = 'key' | 'partition' | 'schema' | 'content' | 'size' | 'crash'
+
+export interface Publish {
+  readonly topic: Topic
+  readonly key: string
+  readonly value: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** Default: where the published partitioner says. */
+  readonly partition?: number
+}
+
+export interface Mark {
+  readonly partition: number
+  /** The watermark that the handled records brought along. */
+  readonly low: number
+  /** Every offset of the input up to this, inclusive, is handled. */
+  readonly applied: number
+  readonly now: number
+}
+
+export function processor<Ports>(declaration: Processor<Ports>): Processor<Ports> {
+  return declaration
+}
+
+export function put<V>(topic: Topic<V>, key: string, value: V, headers?: Record<string, string>): Publish {
+  return headers === undefined ? { topic, key, value } : { topic, key, value, headers }
+}
+
+export function erase(topic: Topic, key: string, headers?: Record<string, string>): Publish {
+  return headers === undefined ? { topic, key, value: null } : { topic, key, value: null, headers }
+}

@@ -1,0 +1,80 @@
+import { COMPATIBILITY, SchemaRegistry as ConfluentRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
+import { Fatal, Reject, Retry, reasonOf } from './errors.ts'
+import type { AvroSchema } from './topic.ts'
+
+/** What the serde needs of a schema registry. */
+export interface SchemaRegistry {
+  /** The id of the schema under the subject. Rejects with `Fatal` when it is not compatible with the registered ones, `Retry` when out of reach. */
+  register(subject: string, schema: AvroSchema): Promise<number>
+  /** Rejects with `Reject` when there is no such schema, or it is not Avro; `Retry` when out of reach. */
+  schema(id: number): Promise<AvroSchema>
+}
+
+/** A registry with Confluent's HTTP API (Apicurio's `ccompat`, Confluent's, Karapace). Schemas once read are kept. */
+export function confluentRegistry(url: string): SchemaRegistry {
+  const client = new ConfluentRegistry({ host: url, clientId: 'freshet', retry: { retries: 2, maxRetryTimeInSecs: 2 } })
+  return {
+    async register(subject, schema) {
+      try {
+        const { id } = await client.register(
+          { type: SchemaType.AVRO, schema: JSON.stringify(schema) },
+          { subject, compatibility: COMPATIBILITY.BACKWARD },
+        )
+        return id
+      } catch (cause) {
+        if (statusOf(cause) === 409) {
+          throw new Fatal(
+            `the schema of ${subject} is not backward compatible with the one in the registry; give new fields a default, and keep the types of old ones`,
+            { cause },
+          )
+        }
+        if (/compatibility/i.test(reasonOf(cause)) && statusOf(cause) === undefined) {
+          throw new Fatal(`the registry has another compatibility for ${subject} than BACKWARD; set it back`, { cause })
+        }
+        throw new Retry(`the schema registry at ${url} did not register ${subject}`, { cause })
+      }
+    },
+    async schema(id) {
+      try {
+        const schema = await client.getSchema(id)
+        if ('toJSON' in schema && typeof schema.toJSON === 'function') return schema.toJSON() as AvroSchema
+      } catch (cause) {
+        if (statusOf(cause) === 404)
+          throw new Reject(`value: schema id ${id} is not in the registry at ${url}; register the schema first`, {
+            cause,
+          })
+        throw new Retry(`the schema registry at ${url} did not answer for schema ${id}`, { cause })
+      }
+      throw new Reject(`value: schema ${id} is not Avro; write Avro`)
+    },
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number'
+    ? error.status
+    : undefined
+}
+
+/** A registry inside the process, for tests and simulations. */
+export function localRegistry(): SchemaRegistry {
+  const schemas: AvroSchema[] = []
+  const ids = new Map<string, number>()
+  return {
+    async register(_subject, schema) {
+      const text = JSON.stringify(schema)
+      let id = ids.get(text)
+      if (id === undefined) {
+        id = schemas.push(schema)
+        ids.set(text, id)
+      }
+      return id
+    },
+    async schema(id) {
+      const schema = schemas[id - 1]
+      if (schema === undefined)
+        throw new Reject(`value: schema id ${id} is not in the registry; register the schema first`)
+      return schema
+    },
+  }
+}
