@@ -49,4 +49,8 @@ export interface EngineStats {
   /** Time inside the model's `session.run`, in all workers, ms (wall clock of one-thread sessions). */
   readonly runMs: number
   readonly queued: number
+  /** Texts that were longer than the model takes, so that only their start counts in their vector. */
+  readonly truncated: number
+  /** How often each worker died and was replaced. */
+  readonly restarts: readonly number[]
 }
