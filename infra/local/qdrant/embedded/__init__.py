@@ -1,0 +1,1 @@
+"""Qdrant's own engine (qdrant-edge), in this process, behind Qdrant's gRPC API."""
