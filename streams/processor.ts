@@ -23,6 +23,8 @@ export interface Processor<Ports = never> {
   readonly transactional?: { readonly positions: Topic }
   /** Where to begin when a partition is assigned; null: at the committed offset, or at the start of the log. */
   start?(assigned: StartAt, ports: Ports): Promise<number | null>
+  /** Looked at now and then while a partition is ours and nothing is under way, so that a changed world is noticed without traffic. */
+  readonly watch?: { readonly everyMs: number; check(partition: number, ports: Ports): Promise<void> }
   /** One outcome for each record, in order. A throw means that the world is not well: the same batch comes again. */
   process(batch: Batch, ports: Ports): Promise<readonly Outcome[]>
 }
@@ -91,10 +93,16 @@ export function processor<Ports>(declaration: Processor<Ports>): Processor<Ports
   return declaration
 }
 
-export function put<V>(topic: Topic<V>, key: string, value: V, headers?: Record<string, string>): Publish {
-  return headers === undefined ? { topic, key, value } : { topic, key, value, headers }
+export function put<V>(
+  topic: Topic<V>,
+  key: string,
+  value: V,
+  headers: Record<string, string> = {},
+  partition?: number,
+): Publish {
+  return partition === undefined ? { topic, key, value, headers } : { topic, key, value, headers, partition }
 }
 
-export function erase(topic: Topic, key: string, headers?: Record<string, string>): Publish {
-  return headers === undefined ? { topic, key, value: null } : { topic, key, value: null, headers }
+export function erase(topic: Topic, key: string, headers: Record<string, string> = {}): Publish {
+  return { topic, key, value: null, headers }
 }

@@ -60,6 +60,7 @@ export class Task<Ports> {
     this.#end = end
     this.#report()
     this.#pump()
+    void this.#watch()
   }
 
   get low(): number {
@@ -108,6 +109,24 @@ export class Task<Ports> {
         })
     }
     void this.#carryLow()
+  }
+
+  async #watch(): Promise<void> {
+    const { processor, ports, clock } = this.#context
+    if (processor.watch === undefined) return
+    const { signal } = this.#stop
+    for (;;) {
+      await clock.wait(processor.watch.everyMs, signal)
+      if (signal.aborted) return
+      if (this.#lanes > 0) continue
+      try {
+        await processor.watch.check(this.at.partition, ports)
+      } catch (error) {
+        if (signal.aborted || error instanceof Retry) continue
+        this.#context.stopped(error as Error)
+        return
+      }
+    }
   }
 
   /** Offsets without records move the watermark too: an empty batch tells it on. */

@@ -1,0 +1,66 @@
+import { Distance, FieldType, Modifier } from '@qdrant/js-client-grpc'
+import { Fatal, Reject } from '../../streams/errors.ts'
+import type { Qdrant } from './client.ts'
+import { denseName, sparseName } from './points.ts'
+
+export interface CollectionSpec {
+  readonly collection: string
+  readonly space: string
+  readonly dimensions: number
+}
+
+/** Creates the collection of a space if it is not there; throws `Fatal` if another one has its name. */
+export async function ensureCollection(
+  { collections, points, read }: Qdrant,
+  { collection, space, dimensions }: CollectionSpec,
+): Promise<void> {
+  const { result } = await read('collectionExists', (options) =>
+    collections.collectionExists({ collectionName: collection }, options),
+  )
+  if (result?.exists !== true) {
+    try {
+      await read('create collection', (options) =>
+        collections.create(
+          {
+            collectionName: collection,
+            vectorsConfig: {
+              config: {
+                case: 'paramsMap',
+                value: { map: { [denseName(space)]: { size: BigInt(dimensions), distance: Distance.Dot } } },
+              },
+            },
+            sparseVectorsConfig: { map: { [sparseName(space)]: { modifier: Modifier.Idf } } },
+          },
+          options,
+        ),
+      )
+    } catch (error) {
+      // Another process was faster; what it made is checked below.
+      if (!(error instanceof Reject) && !/exists/i.test(String((error as Error).cause))) throw error
+    }
+  }
+  const info = await read('collection info', (options) => collections.get({ collectionName: collection }, options))
+  const vectors = info.result?.config?.params?.vectorsConfig?.config
+  const dense = vectors?.case === 'paramsMap' ? vectors.value.map[denseName(space)] : undefined
+  if (Number(dense?.size ?? 0) !== dimensions || dense?.distance !== Distance.Dot) {
+    throw new Fatal(
+      `the collection ${collection} exists and does not hold vectors of ${space} (${dimensions} dimensions, Dot); delete it or set another name`,
+    )
+  }
+  const fields = { tenant: { isTenant: true }, key: {}, kind: {} }
+  for (const [fieldName, params] of Object.entries(fields)) {
+    if (info.result?.payloadSchema[fieldName] !== undefined) continue
+    await read(`index ${fieldName}`, (options) =>
+      points.createFieldIndex(
+        {
+          collectionName: collection,
+          wait: true,
+          fieldName,
+          fieldType: FieldType.FieldTypeKeyword,
+          fieldIndexParams: { indexParams: { case: 'keywordIndexParams', value: params } },
+        },
+        options,
+      ),
+    )
+  }
+}

@@ -1,0 +1,81 @@
+import { crc32 } from 'node:zlib'
+import type { KnownVectors } from '../../processors/vector-index.ts'
+import type { Qdrant } from './client.ts'
+import type { CollectionSpec } from './collection.ts'
+import { chunkId, denseName, idText, manifestId, readManifest, readPayload } from './points.ts'
+
+/** The vectors that the index holds, for the embed stage. Out of reach is the same as nothing known: it then embeds, and `missed` counts. */
+export function qdrantKnownVectors(
+  qdrant: Qdrant,
+  { collection, space }: CollectionSpec,
+  missed: (error: unknown) => void,
+): KnownVectors {
+  const dense = denseName(space)
+  return {
+    async manifests(keys) {
+      if (keys.length === 0) return []
+      try {
+        const ids = keys.map(manifestId)
+        const { result } = await qdrant.points.get(
+          { collectionName: collection, ids, withPayload: { selectorOptions: { case: 'enable', value: true } } },
+          { timeoutMs: TIMEOUT_MS },
+        )
+        const byId = new Map(result.map(({ id, payload }) => [idText(id!), payload]))
+        return ids.map((id) => {
+          const payload = byId.get(idText(id))
+          return payload === undefined ? null : readManifest(payload)
+        })
+      } catch (error) {
+        missed(error)
+        return keys.map(() => null)
+      }
+    },
+    async vectors({ key, content, chunks }) {
+      const known = new Map<string, Buffer>()
+      if (content === null) return known
+      try {
+        for (let first = 0; first < chunks; first += CHUNKS_PER_READ) {
+          const count = Math.min(CHUNKS_PER_READ, chunks - first)
+          const { result } = await qdrant.points.get(
+            {
+              collectionName: collection,
+              ids: Array.from({ length: count }, (_, i) => chunkId(key, content, first + i)),
+              withPayload: { selectorOptions: { case: 'include', value: { fields: ['hash', 'checksum'] } } },
+              withVectors: { selectorOptions: { case: 'include', value: { names: [dense] } } },
+            },
+            { timeoutMs: TIMEOUT_MS },
+          )
+          for (const { payload, vectors } of result) {
+            const { hash, checksum } = readPayload(payload)
+            const bytes = bytesOf(vectors?.vectorsOptions, dense)
+            if (bytes !== null && crc32(bytes) === checksum) known.set(String(hash), bytes)
+          }
+        }
+      } catch (error) {
+        missed(error)
+      }
+      return known
+    },
+  }
+}
+
+const CHUNKS_PER_READ = 256
+/** Embedding again is cheaper than waiting longer. */
+const TIMEOUT_MS = 2_000
+
+type Output =
+  | { case: 'vector'; value: VectorOutput }
+  | { case: 'vectors'; value: { vectors: Record<string, VectorOutput> } }
+  | { case: undefined; value?: undefined }
+interface VectorOutput {
+  readonly data: number[]
+  readonly vector: { case?: string | undefined; value?: unknown }
+}
+
+function bytesOf(options: Output | undefined, name: string): Buffer | null {
+  if (options?.case !== 'vectors') return null
+  const output = options.value.vectors[name]
+  if (output === undefined) return null
+  const data = output.vector.case === 'dense' ? (output.vector.value as { data: number[] }).data : output.data
+  return Buffer.from(Float32Array.from(data).buffer)
+}

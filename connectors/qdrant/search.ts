@@ -1,0 +1,177 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { ConditionSchema, FilterSchema, QueryPointsSchema, ScoredPoint } from '@qdrant/js-client-grpc'
+import type { Terms } from '../../engine/embedder.ts'
+import type { Manifest } from '../../processors/vector-index.ts'
+import type { Condition, Filter, Scalar } from '../../search/filter.ts'
+import { Fatal } from '../../streams/errors.ts'
+import type { Qdrant } from './client.ts'
+import type { CollectionSpec } from './collection.ts'
+import { denseName, idText, manifestId, readManifest, readPayload, sparseName } from './points.ts'
+
+/** The one way to search: every request carries the verified tenant. */
+export interface SearchIndex {
+  /** Ranked candidates of each kind that was asked for, at most `window` of each. Rejects with `Retry` when Qdrant is out of reach. */
+  candidates(query: CandidateQuery): Promise<{ dense: readonly Candidate[]; keyword: readonly Candidate[] }>
+  /** Present manifests of these documents of the tenant, by key. */
+  manifests(tenant: string, keys: readonly string[]): Promise<ReadonlyMap<string, Manifest>>
+  /** Chunks of the whole collection. */
+  count(): Promise<{ chunks: number; documents: number }>
+}
+
+export interface CandidateQuery {
+  readonly tenant: string
+  readonly dense: Float32Array | null
+  readonly terms: Terms | null
+  readonly filter: Filter
+  readonly window: number
+}
+
+export interface Candidate {
+  readonly id: string
+  readonly score: number
+  readonly key: string
+  /** The fence that the chunk carries, as text. */
+  readonly fence: string
+  readonly offset: number
+  readonly ordinal: number
+  readonly start: number
+  readonly end: number
+  readonly text: string
+  readonly title: string | null
+  readonly url: string | null
+  readonly attributes: Record<string, unknown>
+}
+
+type QueryInit = MessageInitShape<typeof QueryPointsSchema>
+type FilterInit = MessageInitShape<typeof FilterSchema>
+type ConditionInit = MessageInitShape<typeof ConditionSchema>
+
+export function qdrantSearch(qdrant: Qdrant, { collection, space }: CollectionSpec): SearchIndex {
+  const withPayload = {
+    selectorOptions: { case: 'exclude' as const, value: { fields: ['hash', 'checksum', 'kind', 'tenant'] } },
+  }
+  return {
+    async candidates({ tenant, dense, terms, filter, window }) {
+      const base = { collectionName: collection, limit: BigInt(window), filter: filterOf(tenant, filter), withPayload }
+      const queryPoints: QueryInit[] = []
+      if (dense !== null)
+        queryPoints.push({
+          ...base,
+          using: denseName(space),
+          query: nearest({ case: 'dense', value: { data: Array.from(dense) } }),
+        })
+      const asksForTerms = terms !== null && terms.indices.length > 0
+      if (asksForTerms) {
+        const value = { indices: Array.from(terms.indices), values: Array.from(terms.values) }
+        queryPoints.push({ ...base, using: sparseName(space), query: nearest({ case: 'sparse', value }) })
+      }
+      if (queryPoints.length === 0) return { dense: [], keyword: [] }
+      const { result } = await qdrant.read('a search', (options) =>
+        qdrant.points.queryBatch({ collectionName: collection, queryPoints }, options),
+      )
+      const lists = result.map((batch) => batch.result.map(candidateOf))
+      return { dense: dense === null ? [] : lists.shift()!, keyword: asksForTerms ? lists.shift()! : [] }
+    },
+    async manifests(tenant, keys) {
+      requireTenant(tenant)
+      const own = keys.filter((key) => key.startsWith(`${tenant}/`))
+      if (own.length === 0) return new Map()
+      const { result } = await qdrant.read('manifests', (options) =>
+        qdrant.points.get(
+          {
+            collectionName: collection,
+            ids: own.map(manifestId),
+            withPayload: { selectorOptions: { case: 'enable', value: true } },
+          },
+          options,
+        ),
+      )
+      return new Map(result.map(({ payload }) => readManifest(payload)).map((manifest) => [manifest.key, manifest]))
+    },
+    async count() {
+      const counted = async (filter: FilterInit) => {
+        const { result } = await qdrant.read('a count', (options) =>
+          qdrant.points.count({ collectionName: collection, exact: true, filter }, options),
+        )
+        return Number(result?.count ?? 0)
+      }
+      const [chunks, documents] = await Promise.all([
+        counted({ must: [keyword('kind', 'chunk')] }),
+        counted({
+          must: [
+            keyword('kind', 'manifest'),
+            field({ key: 'deleted', match: { matchValue: { case: 'boolean', value: false } } }),
+          ],
+        }),
+      ])
+      return { chunks, documents }
+    },
+  }
+}
+
+function requireTenant(tenant: string): void {
+  if (tenant === '') throw new Fatal('a search without a tenant')
+}
+
+function candidateOf({ id, score, payload }: ScoredPoint): Candidate {
+  const { key, fence, offset, ordinal, start, end, text, title, url, attributes } = readPayload(payload)
+  return {
+    id: idText(id!),
+    score,
+    key: String(key),
+    fence: String(fence),
+    offset: Number(offset),
+    ordinal: Number(ordinal),
+    start: Number(start),
+    end: Number(end),
+    text: String(text),
+    title: title === null || title === undefined ? null : String(title),
+    url: url === null || url === undefined ? null : String(url),
+    attributes: (attributes ?? {}) as Record<string, unknown>,
+  }
+}
+
+type Nearest = NonNullable<NonNullable<QueryInit['query']>['variant']>
+
+function nearest(
+  variant:
+    | { case: 'dense'; value: { data: number[] } }
+    | { case: 'sparse'; value: { indices: number[]; values: number[] } },
+): { variant: Nearest } {
+  return { variant: { case: 'nearest', value: { variant } } as Nearest }
+}
+
+function filterOf(tenant: string, filter: Filter): FilterInit {
+  requireTenant(tenant)
+  const must: ConditionInit[] = [keyword('tenant', tenant)]
+  const mustNot: ConditionInit[] = []
+  for (const [name, condition] of Object.entries(filter)) {
+    const key = `attributes.${name}`
+    if (typeof condition === 'object' && 'not' in condition) mustNot.push(equals(key, condition.not))
+    else must.push(conditionOf(key, condition))
+  }
+  return { must, mustNot }
+}
+
+function conditionOf(key: string, condition: Exclude<Condition, { not: Scalar }>): ConditionInit {
+  if (typeof condition !== 'object') return equals(key, condition)
+  if ('in' in condition)
+    return { conditionOneOf: { case: 'filter', value: { should: condition.in.map((each) => equals(key, each)) } } }
+  return field({ key, range: condition })
+}
+
+function equals(key: string, value: Scalar): ConditionInit {
+  if (typeof value === 'string') return keyword(key, value)
+  // Numbers are stored as doubles, which only a range compares.
+  if (typeof value === 'number') return field({ key, range: { gte: value, lte: value } })
+  return field({ key, match: { matchValue: { case: 'boolean', value } } })
+}
+
+const keyword = (key: string, value: string): ConditionInit =>
+  field({ key, match: { matchValue: { case: 'keyword', value } } })
+
+type FieldInit = Extract<NonNullable<ConditionInit['conditionOneOf']>, { case: 'field' }>['value']
+
+function field(value: FieldInit): ConditionInit {
+  return { conditionOneOf: { case: 'field', value } }
+}

@@ -1,0 +1,124 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { type PointsUpdateOperationSchema, UpdateMode, UpdateStatus } from '@qdrant/js-client-grpc'
+import { fenceText } from '../../processors/fence.ts'
+import type { Manifest, Marker, VectorIndex, Write } from '../../processors/vector-index.ts'
+import { StartOver } from '../../streams/errors.ts'
+import { Missing, type Qdrant } from './client.ts'
+import { type CollectionSpec, ensureCollection } from './collection.ts'
+import {
+  chunkId,
+  chunkPoints,
+  idText,
+  manifestId,
+  manifestPoint,
+  markerId,
+  markerPoint,
+  readManifest,
+  readMarker,
+} from './points.ts'
+
+type Operation = MessageInitShape<typeof PointsUpdateOperationSchema>
+
+/** The index that `index-vectors` keeps, in one collection of Qdrant. */
+export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec): VectorIndex {
+  const { collection, space } = spec
+
+  const update = async (what: string, operations: Operation[]): Promise<void> => {
+    if (operations.length === 0) return
+    const { result } = await qdrant.write(what, (options) =>
+      qdrant.points.updateBatch({ collectionName: collection, wait: true, operations }, options),
+    )
+    // A plain loop with a status per operation, not a transaction: only all `completed` is success.
+    const completed = result.filter(({ status }) => status === UpdateStatus.Completed).length
+    if (completed !== operations.length)
+      throw new StartOver(
+        `Qdrant completed ${completed} of ${operations.length} operations of ${what} in ${collection}`,
+      )
+  }
+
+  return {
+    collection,
+    space,
+    async read(keys, partition) {
+      const { manifests, marker } = await readPoints(qdrant, spec, keys, partition)
+      return { manifests, marker }
+    },
+    async apply(writes) {
+      const chunks = writes.flatMap(({ manifest, chunks }) =>
+        chunks === null ? [] : chunkPoints(manifest.key, chunks),
+      )
+      const operations: Operation[] =
+        chunks.length === 0 ? [] : [{ operation: { case: 'upsert', value: { points: chunks } } }]
+      await update('the write of chunks and manifests', [...operations, ...writes.map(compareAndSet)])
+    },
+    async settle(left, marker) {
+      const ids = left.flatMap(({ key, fence, count }) =>
+        Array.from({ length: count }, (_, ordinal) => chunkId(key, fence, ordinal)),
+      )
+      const deletion: Operation[] =
+        ids.length === 0
+          ? []
+          : [
+              {
+                operation: {
+                  case: 'deletePoints',
+                  value: { points: { pointsSelectorOneOf: { case: 'points', value: { ids } } } },
+                },
+              },
+            ]
+      await update('the write of the marker', [
+        ...deletion,
+        { operation: { case: 'upsert', value: { points: [markerPoint(marker)] } } },
+      ])
+    },
+  }
+}
+
+/** Writes nothing unless the manifest is as it was read: `update_only` with its fence, `insert_only` where there was none. */
+function compareAndSet({ expected, manifest }: Write): Operation {
+  const points = [manifestPoint(manifest)]
+  if (expected === null) return { operation: { case: 'upsert', value: { points, updateMode: UpdateMode.InsertOnly } } }
+  const isAsRead = {
+    conditionOneOf: {
+      case: 'field' as const,
+      value: { key: 'fence', match: { matchValue: { case: 'keyword' as const, value: fenceText(expected) } } },
+    },
+  }
+  return {
+    operation: {
+      case: 'upsert',
+      value: { points, updateMode: UpdateMode.UpdateOnly, updateFilter: { must: [isAsRead] } },
+    },
+  }
+}
+
+async function readPoints(
+  qdrant: Qdrant,
+  spec: CollectionSpec,
+  keys: readonly string[],
+  partition: number,
+): Promise<{ manifests: (Manifest | null)[]; marker: Marker | null }> {
+  const ids = [markerId(partition), ...keys.map(manifestId)]
+  const get = () =>
+    qdrant.read('manifests and marker', (options) =>
+      qdrant.points.get(
+        { collectionName: spec.collection, ids, withPayload: { selectorOptions: { case: 'enable', value: true } } },
+        options,
+      ),
+    )
+  const { result } = await get().catch(async (error) => {
+    if (!(error instanceof Missing)) throw error
+    // The folder was replaced by an empty one: begin with an empty collection, which the log fills again.
+    await ensureCollection(qdrant, spec)
+    return get()
+  })
+  const byId = new Map(result.map((point) => [idText(point.id!), point.payload]))
+  const marker = byId.get(idText(ids[0]!))
+  return {
+    marker: marker === undefined ? null : readMarker(marker),
+    manifests: keys.map((_, i) => {
+      const payload = byId.get(idText(ids[i + 1]!))
+      return payload === undefined ? null : readManifest(payload)
+    }),
+  }
+}

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto'
+import type { Chunk, Engine } from '../engine/embedder.ts'
+import type { Document, DocumentVectors, Redo } from '../schemas/records.ts'
+import { documents, redo, vectors } from '../schemas/topics.ts'
+import { Reject, reasonOf } from '../streams/errors.ts'
+import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
+import { checkKey } from './document-key.ts'
+import { compareFences, type Fence } from './fence.ts'
+import type { VectorCache } from './vector-cache.ts'
+import type { KnownVectors, Manifest } from './vector-index.ts'
+
+export interface EmbedPorts {
+  readonly engine: Engine
+  readonly known: KnownVectors
+  readonly cache: VectorCache
+  readonly epoch: number
+  readonly now: () => number
+  /** Decodes the untouched value inside a `redo` record. */
+  readonly decodeDocument: (bytes: Buffer) => Promise<Document>
+  readonly counted: (chunks: ChunkCounts) => void
+}
+
+/** Where the vectors of one document came from. */
+export interface ChunkCounts {
+  readonly embedded: number
+  readonly fromCache: number
+  readonly fromIndex: number
+}
+
+/** Splits each document and turns its chunks into vectors; text whose vector is known is not embedded again. */
+export const embedDocuments = processor<EmbedPorts>({
+  name: 'embed-documents',
+  from: [documents, redo],
+  to: [vectors],
+  // Small batches and many lanes: a large document has a lane of its own, and small ones overtake it.
+  batch: { recordsMax: 16, bytesMax: 64 * 1024 },
+  lanesMax: 8,
+  onReject: 'erase',
+  watermark: { kind: 'carried', topic: vectors },
+
+  async process({ records, signal }, ports) {
+    const received = String(ports.now())
+    const works = await Promise.all(records.map((input) => workOf(input, ports)))
+    const live = works.filter((work): work is Work => 'document' in work && work.document !== null)
+    const manifests = await ports.known.manifests(live.map(({ key }) => key))
+    const known = new Map(live.map((work, i) => [work, manifests[i]!]))
+    return Promise.all(
+      works.map(async (work): Promise<Outcome> => {
+        if ('reject' in work) return work
+        const headers = { ...work.headers, received }
+        if (work.document === null) return { publish: [erase(vectors, work.key, headers)] }
+        const manifest = known.get(work) ?? null
+        // The index has this revision or a newer one already: a re-delivery costs this one read.
+        if (manifest !== null && compareFences(work.fence, manifest.fence) <= 0) return { publish: [] }
+        return derive(work, work.document, manifest, headers, ports, signal)
+      }),
+    )
+  },
+})
+
+/** Records of a document are at most 8 MiB; this many chunks of the longest kind are well below it. */
+export const CHUNKS_MAX = 1_000
+/** Texts given to the engine at once, so that a large document takes turns with small ones. */
+const SLICE_TEXTS = 16
+
+/** Version of what this file does to a clean document (the space says the rest). */
+const DERIVING = 'd1'
+
+interface Work {
+  readonly key: string
+  readonly fence: Fence
+  readonly document: Document | null
+  /** What differs from the headers that the runtime gives: the revision of a document that came by `redo`. */
+  readonly headers: Record<string, string>
+}
+
+async function workOf(
+  { topic, key, value, at, timestamp }: Input,
+  { epoch, decodeDocument }: EmbedPorts,
+): Promise<Work | { reject: string; class: 'key' | 'schema' }> {
+  try {
+    checkKey(key)
+  } catch (error) {
+    if (!(error instanceof Reject)) throw error
+    return { reject: reasonOf(error), class: 'key' }
+  }
+  if (topic !== redo)
+    return { key, fence: { epoch, offset: at.offset, derivation: 0 }, document: value as Document | null, headers: {} }
+  const again = value as Redo | null
+  if (again === null)
+    return { reject: 'value: is null; a document is deleted in documents, not in redo', class: 'schema' }
+  const fence: Fence = { epoch: again.epoch, offset: again.offset, derivation: again.derivation }
+  const document = again.document === null ? null : await decodeDocument(again.document)
+  const headers = { position: `${at.partition}:${fence.offset}:${timestamp}`, derivation: String(fence.derivation) }
+  return { key, fence, document, headers }
+}
+
+async function derive(
+  { key, fence }: Work,
+  document: Document,
+  manifest: Manifest | null,
+  headers: Record<string, string>,
+  ports: EmbedPorts,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { engine } = ports
+  const chunks = await engine.split(document.text)
+  if (chunks.length === 0)
+    return {
+      reject: `text: has no letters or digits (${JSON.stringify(document.text.slice(0, 40))}); send the document's text, or delete the document with a null value`,
+      class: 'content',
+    }
+  if (chunks.length > CHUNKS_MAX) {
+    return {
+      reject: `text: makes ${chunks.length} chunks, and ${CHUNKS_MAX} is the limit; split the document into several`,
+      class: 'size',
+    }
+  }
+  const hashes = chunks.map(({ text }) => createHash('sha256').update(text).digest('hex'))
+  const vectorByHash = await vectorsOf(chunks, hashes, fence.derivation === 0 ? manifest : null, ports, signal)
+  const pipeline = `${document.cleaning || 'foreign'}+${DERIVING}`
+  const { title, url, language, attributes } = document
+  const value: DocumentVectors = {
+    space: engine.space.id,
+    ...fence,
+    title,
+    url,
+    language,
+    attributes,
+    pipeline,
+    contentHash: contentHash(document, chunks, hashes),
+    chunks: chunks.map(({ start, end, text }, i) => {
+      const { indices, values } = engine.documentTerms(text, language)
+      return {
+        start,
+        end,
+        text,
+        hash: hashes[i]!,
+        vector: vectorByHash.get(hashes[i]!)!,
+        termIndices: bytesOf(indices),
+        termValues: bytesOf(values),
+      }
+    }),
+  }
+  return { publish: [put(vectors, key, value, { ...headers, embedded: String(ports.now()) })] }
+}
+
+/** The vector of each distinct text: from the cache, from the index, or embedded now. Never reused for a repair. */
+async function vectorsOf(
+  chunks: readonly Chunk[],
+  hashes: readonly string[],
+  manifest: Manifest | null,
+  { engine, known, cache, counted }: EmbedPorts,
+  signal: AbortSignal,
+): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>()
+  const texts = new Map(hashes.map((hash, i) => [hash, chunks[i]!.text]))
+  const missing = () => [...texts].filter(([hash]) => !found.has(hash))
+  for (const hash of texts.keys()) {
+    const vector = cache.get(hash)
+    if (vector !== undefined) found.set(hash, vector)
+  }
+  const fromCache = found.size
+  if (manifest?.content && found.size < texts.size) {
+    for (const [hash, vector] of await known.vectors(manifest)) if (texts.has(hash)) found.set(hash, vector)
+  }
+  const fromIndex = found.size - fromCache
+  const toEmbed = missing()
+  for (let i = 0; i < toEmbed.length; i += SLICE_TEXTS) {
+    signal.throwIfAborted()
+    const slice = toEmbed.slice(i, i + SLICE_TEXTS)
+    const embedded = await engine.embed(
+      slice.map(([, text]) => text),
+      { as: 'document', signal },
+    )
+    for (const [j, [hash]] of slice.entries()) found.set(hash, bytesOf(embedded[j]!))
+  }
+  for (const [hash, vector] of found) cache.set(hash, vector)
+  counted({ embedded: toEmbed.length, fromCache, fromIndex })
+  return found
+}
+
+/** Everything that the index holds of the document but ids and fence, in one order. */
+function contentHash(
+  { title, url, language, attributes }: Document,
+  chunks: readonly Chunk[],
+  hashes: readonly string[],
+): string {
+  const ordered = Object.keys(attributes)
+    .sort()
+    .map((name) => [name, attributes[name]])
+  const spans = chunks.map(({ start, end }, i) => [start, end, hashes[i]])
+  return createHash('sha256')
+    .update(JSON.stringify([title, url, language, ordered, spans]))
+    .digest('hex')
+}
+
+const bytesOf = (numbers: Float32Array | Uint32Array): Buffer =>
+  Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength)

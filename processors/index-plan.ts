@@ -1,0 +1,88 @@
+import type { DocumentVectors, Receipt } from '../schemas/records.ts'
+import { compareFences, type Fence } from './fence.ts'
+import type { LeftChunks, Manifest, Write } from './vector-index.ts'
+
+/** One record of `vectors`, as far as the index is concerned. */
+export interface Revision {
+  readonly key: string
+  readonly fence: Fence
+  /** null: the document is deleted, or this revision of it was rejected. */
+  readonly vectors: DocumentVectors | null
+  readonly rejected: string | null
+}
+
+export type Outcome = Receipt['outcome']
+
+export interface KeyPlan {
+  /** null: nothing is to be written. */
+  readonly write: Write | null
+  /** What is to be deleted once the manifest is seen to be as written. */
+  readonly left: readonly LeftChunks[]
+  /** One for each revision of the key in the batch, in order. */
+  readonly outcomes: readonly Outcome[]
+  /** The manifest if all goes well. */
+  readonly present: Manifest
+}
+
+/**
+ * What a batch does to one document: pure. The newest of its revisions is compared with the manifest that was read; older
+ * ones, in the batch or against the manifest, change nothing. The same content moves only the fence.
+ */
+export function planKey(revisions: readonly Revision[], manifest: Manifest | null): KeyPlan {
+  const newest = revisions.reduce((a, b) => (compareFences(b.fence, a.fence) > 0 ? b : a))
+  if (manifest !== null && compareFences(newest.fence, manifest.fence) <= 0) {
+    const outcomes = revisions.map(({ fence }) =>
+      compareFences(fence, manifest.fence) === 0 ? outcomeOf(manifest) : 'superseded',
+    )
+    return { write: null, left: [], outcomes, present: manifest }
+  }
+  const next = nextManifest(newest, manifest)
+  const unchanged = next.content !== null && next.content !== newest.fence
+  const write: Write = { expected: manifest?.fence ?? null, manifest: next, chunks: unchanged ? null : newest.vectors }
+  const left =
+    unchanged || !manifest?.content ? [] : [{ key: newest.key, fence: manifest.content, count: manifest.chunks }]
+  const outcomes = revisions.map((revision) =>
+    revision !== newest ? 'superseded' : unchanged ? 'unchanged' : outcomeOf(next),
+  )
+  return { write, left, outcomes, present: next }
+}
+
+function nextManifest({ key, fence, vectors, rejected }: Revision, manifest: Manifest | null): Manifest {
+  if (vectors === null) {
+    return { key, fence, content: null, deleted: true, rejected, chunks: 0, contentHash: '', pipeline: '' }
+  }
+  const { contentHash, pipeline, chunks } = vectors
+  // A derivation above 0 repairs: it is written whole, whatever the manifest says.
+  const same =
+    manifest !== null &&
+    manifest.content !== null &&
+    fence.derivation === 0 &&
+    manifest.contentHash === contentHash &&
+    manifest.pipeline === pipeline
+  return {
+    key,
+    fence,
+    content: same ? manifest.content : fence,
+    deleted: false,
+    rejected: null,
+    chunks: chunks.length,
+    contentHash,
+    pipeline,
+  }
+}
+
+function outcomeOf({ rejected, deleted }: Manifest): Outcome {
+  if (rejected !== null) return 'rejected'
+  return deleted ? 'deleted' : 'indexed'
+}
+
+/**
+ * What follows from reading a manifest back after a write: it is as written; or someone newer was faster, and what we wrote
+ * is to be deleted; or it had moved before us and ours was refused, so that the key is planned again.
+ */
+export function judge(write: Write, seen: Manifest | null): 'written' | 'overtaken' | 'again' {
+  if (seen === null) return 'again'
+  const order = compareFences(seen.fence, write.manifest.fence)
+  if (order === 0) return 'written'
+  return order > 0 ? 'overtaken' : 'again'
+}

@@ -1,0 +1,203 @@
+import type { DocumentVectors, Receipt } from '../schemas/records.ts'
+import { indexed, progress, vectors } from '../schemas/topics.ts'
+import { Retry, StartOver } from '../streams/errors.ts'
+import { type Batch, type Input, type Outcome, processor, put } from '../streams/processor.ts'
+import { compareFences, type Fence } from './fence.ts'
+import { judge, type KeyPlan, planKey, type Revision } from './index-plan.ts'
+import type { LeftChunks, Marker, VectorIndex } from './vector-index.ts'
+
+export interface IndexPorts {
+  readonly index: VectorIndex
+  readonly epoch: number
+  readonly now: () => number
+  /** The last marker that this process wrote, by partition: where the index says less, it was restored from an older copy. */
+  readonly markers: Map<number, Marker>
+}
+
+/**
+ * Keeps one collection equal to `vectors`: the only writer of manifests, chunks and markers. A batch is: read, plan, write
+ * chunks and manifests, read back, delete what is left over, marker; then receipts and progress; then the commit. Nothing
+ * later begins before what comes before it is certain, so a crash at any point leads to a repetition that changes nothing.
+ */
+export const indexVectors = processor<IndexPorts>({
+  name: 'index-vectors',
+  from: [vectors],
+  to: [indexed, progress],
+  batch: { recordsMax: 64, bytesMax: 4 * 1024 * 1024 },
+  onReject: 'nothing',
+  watermark: {
+    kind: 'published',
+    record({ partition, now }, { index, epoch, markers }) {
+      const { collection } = index
+      const { low, applied } = markers.get(partition)!
+      return put(
+        progress,
+        `${collection}/${partition}`,
+        { collection, partition, epoch, low, applied, at: now, state: 'following' },
+        {},
+        0,
+      )
+    },
+  },
+
+  /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
+  async start({ partition, committed, start }, { index, markers }) {
+    const { marker } = await index.read([], partition)
+    markers.delete(partition)
+    return Math.min(marker === null ? start : marker.applied + 1, committed ?? start)
+  },
+
+  watch: {
+    everyMs: 2_000,
+    async check(partition, { index, markers }) {
+      checkMarker((await index.read([], partition)).marker?.applied ?? -1, partition, markers)
+    },
+  },
+
+  async process(batch, ports) {
+    const sound = batch.records.map((record) => revisionOf(record, ports))
+    const revisions = sound.filter((each): each is Read => 'fence' in each)
+    const plans = await applyAll(revisions, batch, ports)
+    const outcomesByKey = new Map([...plans].map(([key, { outcomes }]) => [key, [...outcomes]]))
+    return sound.map((each): Outcome => {
+      if ('reject' in each) return each
+      const outcome = outcomesByKey.get(each.key)!.shift()!
+      return {
+        publish: [put(indexed, each.key, receipt(each, outcome, plans.get(each.key)!, ports), traceOf(each.input))],
+      }
+    })
+  },
+})
+
+interface Read extends Revision {
+  readonly input: Input
+  readonly appended: number
+}
+
+function revisionOf(input: Input, { index, epoch }: IndexPorts): Read | { reject: string; class: 'schema' } {
+  const value = input.value as DocumentVectors | null
+  if (value !== null && value.space !== index.space) {
+    return {
+      reject: `space: is ${value.space}, and this collection holds ${index.space}; write to vectors.${value.space}`,
+      class: 'schema',
+    }
+  }
+  const [, offset, appended] = (input.headers.position ?? '').split(':').map(Number)
+  if (value === null && (offset === undefined || !Number.isSafeInteger(offset))) {
+    return {
+      reject: `position: the header is ${JSON.stringify(input.headers.position ?? '')} and must be partition:offset:timestamp of the deleting record in documents`,
+      class: 'schema',
+    }
+  }
+  const fence: Fence =
+    value === null
+      ? { epoch, offset: offset!, derivation: Number(input.headers.derivation ?? 0) }
+      : { epoch: value.epoch, offset: value.offset, derivation: value.derivation }
+  return {
+    key: input.key,
+    fence,
+    vectors: value,
+    rejected: value === null ? (input.headers.reason ?? null) : null,
+    input,
+    appended: appended ?? 0,
+  }
+}
+
+/** Applies the batch and the marker; resolves with what became of each key. */
+async function applyAll(
+  revisions: readonly Read[],
+  batch: Batch,
+  { index, markers, now }: IndexPorts,
+): Promise<Map<string, KeyPlan>> {
+  const byKey = Map.groupBy(revisions, ({ key }) => key)
+  const plans = new Map<string, KeyPlan>()
+  const left: LeftChunks[] = []
+  let open = [...byKey.keys()]
+  let before: Marker | null = null
+  for (let round = 1; round === 1 || open.length > 0; round++) {
+    if (round > ROUNDS_MAX)
+      throw new Retry(
+        `another writer keeps changing ${open.length} manifests of ${index.collection}, ${open[0]} among them`,
+      )
+    const { manifests, marker } = await index.read(open, batch.partition)
+    if (round === 1) checkMarker(marker?.applied ?? -1, batch.partition, markers)
+    // What the index holds, it holds: a marker never says less because a batch is repeated.
+    before = marker
+    for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!))
+    const writing = open.filter((key) => plans.get(key)!.write !== null)
+    if (writing.length === 0) break
+    batch.signal.throwIfAborted()
+    await index.apply(writing.map((key) => plans.get(key)!.write!))
+    // A refused compare-and-set answers `completed` too: only reading back tells.
+    const seen = (await index.read(writing, batch.partition)).manifests
+    open = writing.filter((key, i) => {
+      const { write, left: leftOver } = plans.get(key)!
+      if (judge(write!, seen[i]!) === 'written') {
+        left.push(...leftOver)
+        return false
+      }
+      if (write!.chunks !== null) left.push({ key, fence: write!.manifest.fence, count: write!.chunks.chunks.length })
+      return true
+    })
+  }
+  batch.signal.throwIfAborted()
+  const marker: Marker = {
+    partition: batch.partition,
+    applied: Math.max(batch.through, before?.applied ?? -1),
+    low: Math.max(batch.low, before?.low ?? -1),
+    at: now(),
+  }
+  await index.settle(
+    left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),
+    marker,
+  )
+  markers.set(batch.partition, marker)
+  return plans
+}
+
+const isServed = (fence: Fence, { present }: KeyPlan): boolean =>
+  present.content !== null && compareFences(present.content, fence) === 0
+
+function checkMarker(applied: number, partition: number, markers: Map<number, Marker>): void {
+  const written = markers.get(partition)?.applied
+  if (written !== undefined && applied < written) {
+    throw new StartOver(
+      `the index says that partition ${partition} is applied up to ${applied}, and ${written} was written: it was restored from an older copy`,
+    )
+  }
+}
+
+function receipt(
+  { fence, rejected, input, appended }: Read,
+  outcome: Receipt['outcome'],
+  { present }: KeyPlan,
+  { index, now }: IndexPorts,
+): Receipt {
+  return {
+    collection: index.collection,
+    epoch: fence.epoch,
+    partition: input.at.partition,
+    offset: fence.offset,
+    derivation: fence.derivation,
+    outcome,
+    reason: rejected,
+    presentOffset: present.fence.offset,
+    presentDerivation: present.fence.derivation,
+    presentDeleted: present.deleted,
+    chunks: present.chunks,
+    vectorsOffset: input.at.offset,
+    timings: timingsOf(input, appended, now()),
+  }
+}
+
+function timingsOf({ headers, timestamp }: Input, appended: number, applied: number): Record<string, number> {
+  const timings: Record<string, number> = { appended, written: timestamp, applied }
+  for (const name of ['received', 'embedded']) if (headers[name] !== undefined) timings[name] = Number(headers[name])
+  return timings
+}
+
+const traceOf = ({ headers }: Input): Record<string, string> =>
+  headers.traceparent === undefined ? {} : { traceparent: headers.traceparent }
+
+/** How often a batch is planned again because another writer was faster (a zombie, for as long as it lives). */
+const ROUNDS_MAX = 8

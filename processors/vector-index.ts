@@ -1,0 +1,69 @@
+import type { DocumentVectors } from '../schemas/records.ts'
+import type { Fence } from './fence.ts'
+
+/** The ports to the index: what the processors need of it. `connectors/qdrant` has the real one. */
+export interface VectorIndex {
+  readonly collection: string
+  readonly space: string
+  /** Present manifests, in the order of the keys, and the partition's marker. Rejects with `Retry` when out of reach. */
+  read(
+    keys: readonly string[],
+    partition: number,
+  ): Promise<{ manifests: readonly (Manifest | null)[]; marker: Marker | null }>
+  /**
+   * Writes the new chunks, then each manifest by compare-and-set, in one request. A refused compare-and-set is not an
+   * error: read again to see it. Rejects with `StartOver` whenever it is not certain that every element completed.
+   */
+  apply(writes: readonly Write[]): Promise<void>
+  /** Deletes chunks by id, then writes the marker. Rejects with `StartOver` as `apply` does. */
+  settle(left: readonly LeftChunks[], marker: Marker): Promise<void>
+}
+
+/** A document's entry in the index. */
+export interface Manifest {
+  readonly key: string
+  /** Always advances. */
+  readonly fence: Fence
+  /** What its chunks carry; null when it has none. */
+  readonly content: Fence | null
+  readonly deleted: boolean
+  /** Why this revision was rejected; null if it was not. */
+  readonly rejected: string | null
+  readonly chunks: number
+  readonly contentHash: string
+  readonly pipeline: string
+}
+
+/** How far a partition is applied. */
+export interface Marker {
+  readonly partition: number
+  /** Every offset of `vectors` up to this, inclusive, is applied. */
+  readonly applied: number
+  /** Every position in `documents` up to this, inclusive, is in the index. */
+  readonly low: number
+  /** ms since 1970. */
+  readonly at: number
+}
+
+export interface Write {
+  /** The fence that was read; null: there was no manifest. */
+  readonly expected: Fence | null
+  readonly manifest: Manifest
+  /** The chunks to write under `manifest.content`; null when those that are there stay. */
+  readonly chunks: DocumentVectors | null
+}
+
+/** Chunks 0 … count-1 that a document had under this fence. */
+export interface LeftChunks {
+  readonly key: string
+  readonly fence: Fence
+  readonly count: number
+}
+
+/** What the embed stage asks the index, so as not to embed unchanged text again. */
+export interface KnownVectors {
+  /** Fences of the present manifests, in the order of the keys. Never rejects: out of reach is the same as nothing known. */
+  manifests(keys: readonly string[]): Promise<readonly (Manifest | null)[]>
+  /** Vectors of a document's present chunks, by text hash, float32 little endian; only those whose checksum holds. */
+  vectors(manifest: Manifest): Promise<ReadonlyMap<string, Buffer>>
+}
