@@ -55,19 +55,18 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   try {
     const promptTokens = (await tokenizer.ids(model.prompts.document, model.maxTokens)).ids.length
-    const goldenMs = { start: 0, end: 0 }
     await Promise.all([bulk.ready(), queries?.ready()])
-    goldenMs.start = performance.now()
+    const loadedMs = performance.now()
     const fingerprint = fingerprintOf(await bulk.embed(goldenTexts))
-    goldenMs.end = performance.now()
+    const readyMs = performance.now()
     const space = spaceOf(model)
     options.log.info(
       {
         model: model.name,
         space: space.id,
         fingerprint,
-        fingerprintMs: Math.round(goldenMs.end - goldenMs.start),
-        startMs: Math.round(goldenMs.end - startedMs),
+        fingerprintMs: Math.round(readyMs - loadedMs),
+        startMs: Math.round(readyMs - startedMs),
       },
       'the engine is ready',
     )

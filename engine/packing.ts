@@ -1,11 +1,11 @@
 import type { Bound, Unit } from './units.ts'
 
 /** What a chunk is filled to while more follows; a remainder that still fits under the model's bound is not cut off. */
-const chunkTokensTarget = 200
-/** A section of Markdown smaller than this never is a chunk of its own. */
-const sectionTokensMin = 32
+export const chunkTokensTarget = 200
+/** A section of Markdown smaller than this joins what follows. */
+export const sectionTokensMin = 32
 /** Whole sentences repeated at the start of a chunk that begins inside a paragraph. */
-const overlapTokensMax = 32
+export const overlapTokensMax = 32
 
 export interface Span {
   readonly start: number
@@ -15,46 +15,53 @@ export interface Span {
 /** Puts units together to chunks of at most `tokensMax`. Pure. */
 export function pack(units: readonly Unit[], tokensMax: number): readonly Span[] {
   const target = Math.min(chunkTokensTarget, tokensMax)
-  return groupsOf(units, target).flatMap((group) => packGroup(group, target, tokensMax))
-}
-
-/** Whole sections, small neighbours together. A chunk never spans two groups. */
-function groupsOf(units: readonly Unit[], target: number): readonly (readonly Unit[])[] {
-  const groups: Unit[][] = []
-  for (const section of sectionsOf(units)) {
-    const group = groups.at(-1)
-    const cost = group ? costOf(group) : 0
-    const apart =
-      !group || section[0]!.bound === 'forced' || (cost >= sectionTokensMin && cost + costOf(section) > target)
-    if (apart) groups.push([...section])
-    else for (const unit of section) group.push(unit)
-  }
-  return groups
-}
-
-function sectionsOf(units: readonly Unit[]): readonly (readonly Unit[])[] {
-  const sections: Unit[][] = []
-  for (const unit of units) {
-    if (sections.length === 0 || unit.bound === 'forced' || unit.bound === 'heading') sections.push([unit])
-    else sections.at(-1)!.push(unit)
-  }
-  return sections
-}
-
-function packGroup(units: readonly Unit[], target: number, tokensMax: number): readonly Span[] {
   const spans: Span[] = []
-  let left = costOf(units)
-  let first = 0
-  let cut = 0
-  while (cut < units.length) {
+  for (const group of groupsOf(units, target)) packGroup(spans, units, group, target, tokensMax)
+  return spans
+}
+
+/** Units `from`..`to`: whole sections, small neighbours together. A chunk never spans two groups. */
+interface Group {
+  from: number
+  to: number
+  cost: number
+}
+
+function* groupsOf(units: readonly Unit[], target: number): Generator<Group> {
+  let group: Group = { from: 0, to: 0, cost: 0 }
+  for (let from = 0, to = 0; from < units.length; from = to) {
+    to = sectionEnd(units, from)
+    const cost = costOf(units, from, to)
+    const small = group.cost < sectionTokensMin || group.cost + cost <= target
+    if (small && units[from]!.bound !== 'forced') {
+      group.to = to
+      group.cost += cost
+    } else {
+      if (group.to > group.from) yield group
+      group = { from, to, cost }
+    }
+  }
+  if (group.to > group.from) yield group
+}
+
+function sectionEnd(units: readonly Unit[], from: number): number {
+  let to = from + 1
+  while (to < units.length && units[to]!.bound !== 'heading' && units[to]!.bound !== 'forced') to++
+  return to
+}
+
+function packGroup(spans: Span[], units: readonly Unit[], group: Group, target: number, tokensMax: number): void {
+  let left = group.cost
+  let first = group.from
+  let cut = group.from
+  while (cut < group.to) {
     const overlap = costOf(units, first, cut)
-    const next = overlap + left <= tokensMax ? units.length : nextCut(units, cut, overlap, target, tokensMax)
+    const next = overlap + left <= tokensMax ? group.to : nextCut(units, cut, overlap, target, tokensMax)
     spans.push({ start: units[first]!.start, end: units[next - 1]!.end })
     left -= costOf(units, cut, next)
-    first = next < units.length ? overlapStart(units, first, next) : next
+    first = next < group.to ? overlapStart(units, first, next) : next
     cut = next
   }
-  return spans
 }
 
 /** The latest of the best bounds in the second half of the chunk; else the latest place that is no bound at all. */
@@ -92,7 +99,7 @@ function overlapStart(units: readonly Unit[], first: number, cut: number): numbe
   return start
 }
 
-function costOf(units: readonly Unit[], from = 0, to = units.length): number {
+function costOf(units: readonly Unit[], from: number, to: number): number {
   let cost = 0
   for (let i = from; i < to; i++) cost += units[i]!.cost
   return cost

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Space } from './embedder.ts'
 import type { EmbeddingModel } from './models.ts'
-import { splitterVersion } from './splitting.ts'
-import { analyserVersion } from './terms.ts'
+import { splitterRules } from './splitting.ts'
+import { analyserRules } from './terms.ts'
 
 /** The embedding space of a model with our splitting rules and text analyser: change any of them and it is another space. */
 export function spaceOf(model: EmbeddingModel): Space {
@@ -16,8 +16,8 @@ export function spaceOf(model: EmbeddingModel): Space {
     dimensions: model.dimensions,
     maxTokens: model.maxTokens,
     quantisation: model.quantisation,
-    splitting: splitterVersion,
-    analyser: analyserVersion,
+    splitting: splitterRules,
+    analyser: analyserRules,
   }
   return { id: spaceId(meaning), model: model.name, dimensions: model.dimensions, maxTokens: model.maxTokens }
 }

@@ -3,13 +3,16 @@ import { eng as englishStopWords } from 'stopword'
 import type { Terms } from './embedder.ts'
 import { murmur3 } from './murmur3.ts'
 
-/** Raise it when anything below changes: it is part of the embedding space. */
-export const analyserVersion = 1
-
-/** BM25's parameters. The average is a constant, so that a document's weights do not depend on what else is in the index. */
+/**
+ * BM25's parameters. The average is a constant, so that a document's weights do not depend on what
+ * else is in the index; READMEs cut by our splitter have 59.
+ */
 const k1 = 1.2
 const b = 0.75
-const averageTermsPerChunk = 100
+const averageTermsPerChunk = 60
+
+/** Part of the embedding space. Raise `version` when anything below changes. */
+export const analyserRules = { version: 1, k1, b, averageTermsPerChunk, stemmer: 'english', hash: 'murmur3' }
 
 /** BM25 without the inverse document frequency: Qdrant's `idf` modifier multiplies that in when it searches. */
 export function documentTerms(text: string, language: string | null): Terms {
