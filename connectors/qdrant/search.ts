@@ -3,10 +3,11 @@ import type { ConditionSchema, FilterSchema, QueryPointsSchema, ScoredPoint } fr
 import type { Terms } from '../../engine/embedder.ts'
 import type { Manifest } from '../../processors/vector-index.ts'
 import type { Condition, Filter, Scalar } from '../../search/filter.ts'
-import { Fatal } from '../../streams/errors.ts'
+import { Fatal, Retry } from '../../streams/errors.ts'
 import type { Qdrant } from './client.ts'
 import type { CollectionSpec } from './collection.ts'
-import { denseName, idText, manifestId, readManifest, readPayload, sparseName } from './points.ts'
+import { qdrantKnownVectors } from './known-vectors.ts'
+import { denseName, floatsOf, idText, manifestId, readManifest, readPayload, sparseName } from './points.ts'
 
 /** The one way to search: every request carries the verified tenant. */
 export interface SearchIndex {
@@ -14,7 +15,9 @@ export interface SearchIndex {
   candidates(query: CandidateQuery): Promise<{ dense: readonly Candidate[]; keyword: readonly Candidate[] }>
   /** Present manifests of these documents of the tenant, by key. */
   manifests(tenant: string, keys: readonly string[]): Promise<ReadonlyMap<string, Manifest>>
-  /** Chunks of the whole collection. */
+  /** The normalised mean of a document's chunk vectors; null if the tenant has no such document. */
+  centre(tenant: string, key: string): Promise<Float32Array | null>
+  /** Of the whole collection. */
   count(): Promise<{ chunks: number; documents: number }>
 }
 
@@ -46,11 +49,41 @@ type QueryInit = MessageInitShape<typeof QueryPointsSchema>
 type FilterInit = MessageInitShape<typeof FilterSchema>
 type ConditionInit = MessageInitShape<typeof ConditionSchema>
 
-export function qdrantSearch(qdrant: Qdrant, { collection, space }: CollectionSpec): SearchIndex {
+export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: CollectionSpec): SearchIndex {
   const withPayload = {
     selectorOptions: { case: 'exclude' as const, value: { fields: ['hash', 'checksum', 'kind', 'tenant'] } },
   }
+  const manifestsOf = async (tenant: string, keys: readonly string[]): Promise<Map<string, Manifest>> => {
+    requireTenant(tenant)
+    const own = keys.filter((key) => key.startsWith(`${tenant}/`))
+    if (own.length === 0) return new Map()
+    const { result } = await qdrant.read('manifests', (options) =>
+      qdrant.points.get(
+        {
+          collectionName: collection,
+          ids: own.map(manifestId),
+          withPayload: { selectorOptions: { case: 'enable', value: true } },
+        },
+        options,
+      ),
+    )
+    return new Map(result.map(({ payload }) => readManifest(payload)).map((manifest) => [manifest.key, manifest]))
+  }
+  const known = qdrantKnownVectors(qdrant, { collection, space, dimensions }, (error) => {
+    throw new Retry('Qdrant did not answer for the vectors of a document', { cause: error })
+  })
   return {
+    manifests: manifestsOf,
+    async centre(tenant, key) {
+      const manifest = (await manifestsOf(tenant, [key])).get(key)
+      if (manifest === undefined || manifest.deleted) return null
+      const sum = new Float32Array(dimensions)
+      for (const vector of (await known.vectors(manifest)).values()) {
+        for (const [i, each] of floatsOf(vector).entries()) sum[i] = sum[i]! + each
+      }
+      const length = Math.hypot(...sum)
+      return length > 0 ? sum.map((each) => each / length) : null
+    },
     async candidates({ tenant, dense, terms, filter, window }) {
       const base = { collectionName: collection, limit: BigInt(window), filter: filterOf(tenant, filter), withPayload }
       const queryPoints: QueryInit[] = []
@@ -71,22 +104,6 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space }: CollectionSp
       )
       const lists = result.map((batch) => batch.result.map(candidateOf))
       return { dense: dense === null ? [] : lists.shift()!, keyword: asksForTerms ? lists.shift()! : [] }
-    },
-    async manifests(tenant, keys) {
-      requireTenant(tenant)
-      const own = keys.filter((key) => key.startsWith(`${tenant}/`))
-      if (own.length === 0) return new Map()
-      const { result } = await qdrant.read('manifests', (options) =>
-        qdrant.points.get(
-          {
-            collectionName: collection,
-            ids: own.map(manifestId),
-            withPayload: { selectorOptions: { case: 'enable', value: true } },
-          },
-          options,
-        ),
-      )
-      return new Map(result.map(({ payload }) => readManifest(payload)).map((manifest) => [manifest.key, manifest]))
     },
     async count() {
       const counted = async (filter: FilterInit) => {
@@ -146,7 +163,7 @@ function filterOf(tenant: string, filter: Filter): FilterInit {
   const must: ConditionInit[] = [keyword('tenant', tenant)]
   const mustNot: ConditionInit[] = []
   for (const [name, condition] of Object.entries(filter)) {
-    const key = `attributes.${name}`
+    const key = `attributes.${/^[\w-]+$/.test(name) ? name : `"${name}"`}`
     if (typeof condition === 'object' && 'not' in condition) mustNot.push(equals(key, condition.not))
     else must.push(conditionOf(key, condition))
   }

@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { Fatal } from '../streams/errors.ts'
+
+/**
+ * The configuration of every role. Each field is set by the file, over it by the environment (`FRESHET_` and the name in
+ * capitals), over that by a flag. Nothing else reads `process.env`.
+ */
+const port = z.coerce.number().int().min(1).max(65_535)
+const count = z.coerce.number().int().min(1)
+
+export const platformConfig = z.strictObject({
+  portBase: z.coerce
+    .number()
+    .int()
+    .min(1_024)
+    .max(65_000)
+    .default(18_000)
+    .describe('All default ports are counted from here.'),
+  data: z.string().default('.freshet').describe('Folder for everything that is kept.'),
+  kafka: z.string().optional().describe('Kafka brokers, host:port separated by commas. Default: the local stack’s.'),
+  registry: z.url().optional().describe('Schema registry with Confluent’s API. Default: the local stack’s.'),
+  qdrantUrl: z.url().optional().describe('Qdrant’s gRPC address. Default: the local stack’s.'),
+  qdrantApiKey: z
+    .string()
+    .optional()
+    .describe('Qdrant’s API key; a secret, so better in the environment than in the file.'),
+  topicPrefix: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]*$/, 'may hold letters, digits, dots, underscores and hyphens')
+    .default('')
+    .describe('Put before the names of all topics, groups and collections.'),
+  partitions: count
+    .max(256)
+    .default(4)
+    .describe('Partitions of documents and of all topics that share its number; fixed once they exist.'),
+  replicationFactor: count.max(16).default(1).describe('Copies of each new topic; 3 in production.'),
+  model: z.string().default('all-minilm-l6-v2-q').describe('Embedding model, by its name in the catalogue of models.'),
+  modelsDir: z.string().optional().describe('Folder with the model files. Default: models in the tools folder.'),
+  tools: z.string().optional().describe('Folder of what was downloaded. Default: tools in the data folder.'),
+  tenant: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'is small letters, digits, hyphens and underscores')
+    .default('default')
+    .describe('The one tenant, until the gateway verifies others.'),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address that the servers listen on. Beyond loopback only behind the gateway.'),
+  logLevel: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('Least severe line that is logged.'),
+})
+
+export const workerConfig = platformConfig.extend({
+  workerPort: port.optional().describe('Port of the worker’s metrics and health. Default: portBase + 90.'),
+  embedWorkers: count
+    .max(256)
+    .default(Math.max(1, availableParallelism()))
+    .describe('Threads that embed documents, one session each.'),
+  vectorCacheBytesMax: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(64 * 1024 * 1024)
+    .describe('Bound of the cache of vectors by text hash, bytes.'),
+  engine: z
+    .enum(['model', 'hash'])
+    .default('model')
+    .describe('hash: vectors from hashed words, without a model, for tests of everything else.'),
+  sessionTimeoutMs: z.coerce
+    .number()
+    .int()
+    .min(6_000)
+    .max(300_000)
+    .default(10_000)
+    .describe('How long Kafka waits for a dead worker before others take its partitions, ms.'),
+})
+
+export const queryConfig = platformConfig.extend({
+  queryPort: port.optional().describe('Port of the WebSocket. Default: portBase + 80.'),
+  queryAdminPort: port.optional().describe('Port of the query service’s metrics and health. Default: portBase + 91.'),
+  engine: z.enum(['model', 'hash']).default('model').describe('As for the worker; both must agree.'),
+})
+
+export type PlatformConfig = z.infer<typeof platformConfig>
+export type WorkerConfig = z.infer<typeof workerConfig>
+export type QueryConfig = z.infer<typeof queryConfig>
+
+export interface ConfigSources {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly flags?: Readonly<Record<string, unknown>>
+}
+
+/** Reads and checks; throws `Fatal` with all faults at once, each with its field, its value and where it comes from. */
+export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }: ConfigSources): z.infer<S> {
+  const file = env.FRESHET_CONFIG
+  const fromFile = file === undefined ? {} : readFile(file)
+  const merged: Record<string, unknown> = {}
+  const origin = new Map<string, string>()
+  for (const name of Object.keys(schema.shape)) {
+    const variable = variableOf(name)
+    const candidates: [unknown, string][] = [
+      [flags[name], `the flag --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`],
+      [env[variable] === '' ? undefined : env[variable], variable],
+      [fromFile[name], file ?? ''],
+    ]
+    const given = candidates.find(([value]) => value !== undefined)
+    if (given === undefined) continue
+    merged[name] = given[0]
+    origin.set(name, given[1])
+  }
+  const known = new Set([...Object.keys(workerConfig.shape), ...Object.keys(queryConfig.shape)])
+  const unknown = Object.keys(fromFile).filter((name) => !known.has(name))
+  const parsed = schema.safeParse(merged)
+  const faults = unknown.map((name) => `${name} in ${file} is not a setting`)
+  if (!parsed.success) {
+    for (const { path, message } of parsed.error.issues) {
+      const name = String(path[0])
+      faults.push(
+        `${name} from ${origin.get(name)} is ${isSecret(name) ? 'set' : JSON.stringify(merged[name])}: ${message}`,
+      )
+    }
+  }
+  if (faults.length > 0 || !parsed.success) throw new Fatal(`the configuration is wrong: ${faults.join('; ')}`)
+  return parsed.data
+}
+
+export const variableOf = (name: string): string =>
+  `FRESHET_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+const isSecret = (name: string): boolean => /key|secret|password|token/i.test(name)
+
+function readFile(path: string): Record<string, unknown> {
+  try {
+    const json: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
+  } catch (cause) {
+    throw new Fatal(`the configuration file ${path} (from FRESHET_CONFIG) cannot be read`, { cause })
+  }
+  throw new Fatal(`the configuration file ${path} (from FRESHET_CONFIG) must hold one JSON object`)
+}
+
+/** Where everything is, with the defaults of the local stack filled in. */
+export function addressesOf({
+  portBase,
+  kafka,
+  registry,
+  qdrantUrl,
+  data,
+  tools,
+  modelsDir,
+}: PlatformConfig): Addresses {
+  const toolsDir = resolve(tools ?? `${data}/tools`)
+  return {
+    kafka: (kafka ?? `127.0.0.1:${portBase + 92}`).split(',').map((each) => each.trim()),
+    registry: registry ?? `http://127.0.0.1:${portBase + 81}/apis/ccompat/v7`,
+    qdrant: qdrantUrl ?? `http://127.0.0.1:${portBase + 34}`,
+    models: resolve(modelsDir ?? `${toolsDir}/models`),
+  }
+}
+
+export interface Addresses {
+  readonly kafka: readonly string[]
+  readonly registry: string
+  readonly qdrant: string
+  readonly models: string
+}

@@ -1,0 +1,26 @@
+import type pino from 'pino'
+import type { Engine } from '../engine/embedder.ts'
+import { createEngine } from '../engine/engine.ts'
+import { hashEngine } from '../engine/hash-engine.ts'
+
+export interface EngineWish {
+  readonly workers: number
+  readonly models: string
+  readonly queries: boolean
+  readonly log: pino.Logger
+}
+
+/** The engine that the configuration names. */
+export async function openEngine(
+  config: { engine: 'model' | 'hash'; model: string },
+  { workers, models, queries, log }: EngineWish,
+): Promise<Engine> {
+  if (config.engine === 'hash') return hashEngine()
+  return createEngine({
+    model: config.model,
+    modelsDir: models,
+    workers,
+    queryWorker: queries ? 'at-start' : 'at-first-query',
+    log,
+  })
+}

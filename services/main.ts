@@ -1,0 +1,31 @@
+import { Fatal, reasonOf } from '../streams/errors.ts'
+import { loadConfig, queryConfig, workerConfig } from './config.ts'
+
+/** `node services/main.ts <role>`: one program, one image, role by argument. */
+const roles: Record<string, () => Promise<void>> = {
+  async worker() {
+    const { runWorker } = await import('./worker/worker.ts')
+    await runWorker(loadConfig(workerConfig, { env: process.env }))
+  },
+  async query() {
+    const { runQuery } = await import('./query/query.ts')
+    await runQuery(loadConfig(queryConfig, { env: process.env }))
+  },
+}
+
+const [, , role = ''] = process.argv
+try {
+  if (roles[role] === undefined)
+    throw new Fatal(`role: ${JSON.stringify(role)} is not a role; choose one of ${Object.keys(roles).join(', ')}`)
+  await roles[role]()
+} catch (error) {
+  console.error(
+    JSON.stringify({
+      level: 'fatal',
+      role,
+      reason: reasonOf(error),
+      stack: error instanceof Fatal ? undefined : (error as Error).stack,
+    }),
+  )
+  process.exit(1)
+}

@@ -1,0 +1,95 @@
+import { createServer, type Server } from 'node:http'
+import { pino } from 'pino'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { reasonOf } from '../streams/errors.ts'
+
+/** The frame of every process: log, metrics, health, signals, and one way to end. */
+export interface Frame {
+  readonly log: pino.Logger
+  readonly metrics: Registry
+  /** Said on `/health/ready`, 503 until every check holds. Each check answers null, or what is missing. */
+  ready(check: () => string | null): void
+  /** Work to be done before the process ends, last registered first. */
+  closing(close: () => Promise<void>): void
+  /** Ends the process with exit code 1 and the reason, after closing. */
+  fail(error: Error): void
+}
+
+export interface FrameOptions {
+  readonly role: string
+  readonly host: string
+  readonly adminPort: number
+  readonly logLevel: string
+}
+
+export async function openFrame({ role, host, adminPort, logLevel }: FrameOptions): Promise<Frame> {
+  const log = pino({
+    level: logLevel,
+    base: { role },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    redact: ['apiKey', 'token', 'password', '*.apiKey', '*.token', '*.password', '*.authorization'],
+  })
+  const metrics = new Registry()
+  metrics.setDefaultLabels({ role })
+  collectDefaultMetrics({ register: metrics })
+  const checks: (() => string | null)[] = []
+  const closers: (() => Promise<void>)[] = []
+  const missing = () => checks.map((check) => check()).filter((reason) => reason !== null)
+  const server = await listenAdmin(host, adminPort, metrics, missing)
+  let ending = false
+
+  const end = async (code: number): Promise<void> => {
+    if (ending) return
+    ending = true
+    const forced = setTimeout(() => {
+      log.error(`did not stop within ${CLOSE_MS_MAX} ms`)
+      process.exit(1)
+    }, CLOSE_MS_MAX)
+    for (const close of closers.reverse())
+      await close().catch((error) => log.warn({ reason: reasonOf(error) }, 'while stopping'))
+    clearTimeout(forced)
+    server.closeAllConnections()
+    server.close()
+    log.info({ code }, 'stopped')
+    process.exitCode = code
+    // Clients of others may hold handles open (sockets of a broker that is gone): what was to be said is said.
+    setTimeout(() => process.exit(code), EXIT_MS_MAX).unref()
+  }
+
+  const fail = (error: Error): void => {
+    if (!ending) log.fatal({ reason: reasonOf(error), stack: error.stack }, `${role} cannot go on: ${reasonOf(error)}`)
+    void end(1)
+  }
+  process.on('SIGTERM', () => void end(0))
+  process.on('SIGINT', () => void end(0))
+  process.on('uncaughtException', fail)
+  process.on('unhandledRejection', (reason) => fail(reason instanceof Error ? reason : new Error(String(reason))))
+
+  return { log, metrics, ready: (check) => checks.push(check), closing: (close) => closers.push(close), fail }
+}
+
+const CLOSE_MS_MAX = 15_000
+const EXIT_MS_MAX = 1_000
+
+function listenAdmin(host: string, port: number, metrics: Registry, missing: () => string[]): Promise<Server> {
+  const server = createServer(async ({ url, method }, response) => {
+    const answer = (status: number, type: string, body: string) =>
+      response.writeHead(status, { 'content-type': type }).end(body)
+    if (method !== 'GET') return answer(405, 'text/plain', 'GET only\n')
+    if (url === '/metrics') return answer(200, metrics.contentType, await metrics.metrics())
+    if (url === '/health/live') return answer(200, 'application/json', '{"status":"live"}\n')
+    if (url === '/health' || url === '/health/ready') {
+      const reasons = missing()
+      const body = JSON.stringify(
+        reasons.length === 0 ? { status: 'ready' } : { status: 'not ready', missing: reasons },
+      )
+      return answer(reasons.length === 0 ? 200 : 503, 'application/json', `${body}\n`)
+    }
+    return answer(404, 'text/plain', 'there are /metrics, /health/live and /health/ready\n')
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => resolve(server))
+  })
+}

@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto'
+import type pino from 'pino'
+import type { RawData, WebSocket } from 'ws'
+import { reasonOf } from '../../streams/errors.ts'
+import type { FreshnessFollower } from './freshness-follower.ts'
+import { type ClientMessage, clientMessage, faultsIn, LIMITS, OperationError } from './protocol.ts'
+import { type PublishPorts, publish } from './publishing.ts'
+import { type SearchPorts, search } from './searching.ts'
+
+export interface ConnectionPorts extends SearchPorts, PublishPorts {
+  readonly freshness: FreshnessFollower
+  readonly log: pino.Logger
+  /** Called when an operation ends: its type, `ok` or the error's code, and ms. */
+  ended(type: string, code: string, ms: number): void
+}
+
+/** One client. Every operation ends with exactly one `result`, `done` or `error`; an error ends the operation, never the connection. */
+export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts): void {
+  const live = new Map<string, AbortController>()
+  let secondAt = 0
+  let inSecond = 0
+  let missedPings = 0
+
+  const send = (message: object): void => {
+    if (socket.readyState !== socket.OPEN) return
+    if (socket.bufferedAmount > BUFFERED_BYTES_MAX) return socket.close(4510, 'slow reader')
+    socket.send(JSON.stringify(message))
+  }
+  const refuse = (id: string | undefined, error: OperationError): void => {
+    const { code, message, retryable, retryAfterMs } = error
+    send({
+      ...(id !== undefined && { id }),
+      type: 'error',
+      code,
+      message,
+      retryable,
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    })
+  }
+  const ready = () =>
+    send({
+      type: 'ready',
+      connection: `c_${randomUUID()}`,
+      heartbeatMs: HEARTBEAT_MS,
+      limits: LIMITS,
+      token: ports.freshness.asOf().token,
+    })
+
+  const operate = async (message: Extract<ClientMessage, { type: 'search' | 'publish' | 'wait' }>): Promise<void> => {
+    const { id, type } = message
+    if (live.has(id))
+      return refuse(
+        id,
+        new OperationError('bad_request', `id: ${JSON.stringify(id)} is in use; give each operation its own`),
+      )
+    if (live.size >= LIMITS.operationsMax)
+      return refuse(
+        id,
+        new OperationError('rate_limited', `there are ${live.size} operations under way; wait for one to end`, {
+          retryAfterMs: 100,
+        }),
+      )
+    const stop = new AbortController()
+    live.set(id, stop)
+    const began = performance.now()
+    let code = 'ok'
+    try {
+      if (type === 'search') send({ id, type: 'result', ...(await search(message, tenant, ports, stop.signal)) })
+      else if (type === 'publish') {
+        const token = await publish(message, tenant, ports)
+        send({ id, type: 'accepted', token })
+        const outcomes =
+          message.ack === 'indexed' ? await ports.freshness.after(token, message.timeoutMs, stop.signal) : undefined
+        send({ id, type: 'done', ...(outcomes && { documents: outcomes }) })
+      } else
+        send({
+          id,
+          type: 'done',
+          documents: await ports.freshness.after(message.after, message.timeoutMs, stop.signal),
+          asOf: ports.freshness.asOf(),
+        })
+    } catch (error) {
+      const told = stop.signal.aborted
+        ? new OperationError('cancelled', 'cancelled')
+        : asOperationError(error, ports.log)
+      code = told.code
+      refuse(id, told)
+    } finally {
+      live.delete(id)
+      ports.ended(type, code, performance.now() - began)
+    }
+  }
+
+  const receive = (data: RawData, isBinary: boolean): void => {
+    const now = Date.now()
+    if (now - secondAt >= 1_000) {
+      secondAt = now
+      inSecond = 0
+    }
+    if (++inSecond > LIMITS.messagesPerSecondMax) return socket.close(1008, 'too many messages')
+    if (isBinary) return socket.close(4400, 'messages are JSON text')
+    let json: unknown
+    try {
+      json = JSON.parse(data.toString())
+    } catch {
+      return socket.close(4400, 'messages are JSON text')
+    }
+    const parsed = clientMessage.safeParse(json)
+    if (!parsed.success) return refuse(idIn(json), new OperationError('bad_request', whatIsWrong(json, parsed.error)))
+    const message = parsed.data
+    if (message.type === 'ping') return send({ type: 'pong' })
+    if (message.type === 'init') return ready()
+    if (message.type === 'cancel') return live.get(message.id)?.abort()
+    void operate(message)
+  }
+
+  const heartbeat = setInterval(() => {
+    if (++missedPings > MISSED_PINGS_MAX) return socket.terminate()
+    socket.ping()
+  }, HEARTBEAT_MS)
+  socket.on('pong', () => {
+    missedPings = 0
+  })
+  socket.on('message', receive)
+  socket.on('error', (error) => ports.log.debug({ reason: reasonOf(error) }, 'socket error'))
+  socket.on('close', () => {
+    clearInterval(heartbeat)
+    for (const stop of live.values()) stop.abort()
+  })
+  ready()
+}
+
+const HEARTBEAT_MS = 25_000
+const MISSED_PINGS_MAX = 2
+/** What a client may leave unread before it is cut off. */
+const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
+/** Types of the protocol that this server does not serve. */
+const LATER = new Set(['ask', 'subscribe'])
+
+function whatIsWrong(json: unknown, error: Parameters<typeof faultsIn>[0]): string {
+  const type = (json as { type?: unknown } | null)?.type
+  if (typeof type === 'string' && LATER.has(type)) return `type: ${type} is not served here`
+  return faultsIn(error, json)
+}
+
+function idIn(json: unknown): string | undefined {
+  const id = (json as { id?: unknown } | null)?.id
+  return typeof id === 'string' ? id.slice(0, 128) : undefined
+}
+
+function asOperationError(error: unknown, log: pino.Logger): OperationError {
+  if (error instanceof OperationError) return error
+  log.error({ reason: reasonOf(error), stack: error instanceof Error ? error.stack : undefined }, 'an operation failed')
+  return new OperationError('internal', 'the server failed; its log says why')
+}

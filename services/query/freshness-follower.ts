@@ -1,0 +1,235 @@
+import type { Receipt } from '../../schemas/records.ts'
+import { documents, inbox, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
+import { Frontier, type Positions, positionsOf, tokenOf, worstOf } from '../../search/freshness.ts'
+import type { Position } from '../../streams/broker.ts'
+import { systemClock } from '../../streams/clock.ts'
+import { Reject } from '../../streams/errors.ts'
+import { openTable } from '../../streams/table.ts'
+import { nameIn } from '../../streams/topic.ts'
+import type { Platform } from '../platform.ts'
+import { OperationError } from './protocol.ts'
+
+export interface AsOf {
+  readonly token: string
+  readonly staleMs: number
+  readonly complete: boolean
+  /** Of the sources before `documents`. */
+  readonly ingestStaleMs: number
+}
+
+/** What became of one position. `applied`: the index holds it, and its receipt is not at hand any more. */
+export interface Outcome {
+  readonly partition: number
+  readonly offset: number
+  readonly outcome: Receipt['outcome'] | 'applied'
+  readonly reason: string | null
+}
+
+/** Follows how far the serving collection has come: `progress`, the receipts, and the ends of `documents` and of the sources. */
+export interface FreshnessFollower {
+  asOf(): AsOf
+  /** Resolves with each position's outcome when the index has them all. Rejects with an `OperationError`. */
+  after(token: string, timeoutMs: number, signal: AbortSignal): Promise<readonly Outcome[]>
+  /** Resolves when the result would be at most this stale. */
+  within(maxStalenessMs: number, timeoutMs: number, signal: AbortSignal): Promise<void>
+  /** Positions that were written just now through this process. */
+  wrote(positions: readonly Position[]): Positions
+  close(): Promise<void>
+}
+
+export async function followFreshness(
+  { broker, serde, scope, collection, epoch }: Platform,
+  partitions: number,
+  failed: (error: Error) => void,
+): Promise<FreshnessFollower> {
+  const frontiers = Array.from({ length: partitions }, () => new Frontier())
+  const sources = Array.from({ length: partitions }, () => new Frontier())
+  const held = new Set<number>()
+  const receipts = new Map<string, Outcome>()
+  const waiters = new Set<() => void>()
+  const changed = () => {
+    for (const wake of [...waiters]) wake()
+  }
+  const shared = { broker, serde, scope, failed }
+
+  const progressTable = await openTable(progress, {
+    ...shared,
+    changed(_key, value) {
+      if (value === undefined || value.collection !== collection || value.epoch !== epoch) return
+      frontiers[value.partition]?.sawLow(value.low)
+      if (value.state === 'following') held.delete(value.partition)
+      else held.add(value.partition)
+      changed()
+    },
+  })
+  const inboxId = (await broker.admin.topics()).find(({ name }) => name === nameIn(scope, inbox))?.id
+  const positionTable = await openTable(ingestPositions, {
+    ...shared,
+    changed(key, value) {
+      if (value !== undefined && key === `${inboxId}/${value.partition}`)
+        sources[value.partition]?.sawLow(value.next - 1)
+    },
+  })
+  let decoding = Promise.resolve()
+  const receiptTail = await broker.tail({
+    topics: [nameIn(scope, indexed)],
+    from: 'end',
+    failed,
+    fetched({ records }) {
+      decoding = decoding
+        .then(async () => {
+          for (const { value } of records) if (value !== null) remember((await serde.decode(indexed, value)) as Receipt)
+          if (records.length > 0) changed()
+        })
+        .catch((error) => {
+          if (!(error instanceof Reject)) failed(error as Error)
+        })
+    },
+  })
+
+  const remember = ({ collection: of, partition, offset, outcome, reason }: Receipt): void => {
+    if (of !== collection) return
+    receipts.set(`${partition}/${offset}`, { partition, offset, outcome, reason })
+    if (receipts.size > RECEIPTS_MAX) receipts.delete(receipts.keys().next().value!)
+  }
+
+  const closed = new AbortController()
+  const look = async (): Promise<void> => {
+    const [ends, inboxEnds] = await Promise.all([
+      broker.admin.offsets(nameIn(scope, documents)),
+      broker.admin.offsets(nameIn(scope, inbox)),
+    ])
+    const now = Date.now()
+    for (const { partition, end } of ends) frontiers[partition]?.sawEnd(end, now)
+    for (const { partition, start, end } of inboxEnds) {
+      // What was ingested is known from the positions; before the first, everything from the log's start is open.
+      if (end === start) sources[partition]?.sawLow(end - 1)
+      sources[partition]?.sawEnd(end, now)
+    }
+  }
+  await progressTable.sync()
+  await positionTable.sync()
+  await look()
+  const looking = (async () => {
+    while (!closed.signal.aborted) {
+      await systemClock.wait(LOOK_EVERY_MS, closed.signal)
+      // Out of reach: what is known gets older by itself, and the next look says more.
+      if (!closed.signal.aborted) await look().catch(() => {})
+    }
+  })()
+
+  const asOf = (): AsOf => {
+    const now = Date.now()
+    const each = frontiers.map((frontier) => frontier.freshness(now))
+    const { staleMs, complete } = worstOf(each)
+    const positions = Object.fromEntries(
+      each.flatMap(({ low }, partition) => (low === null || low < 0 ? [] : [[partition, low]])),
+    )
+    const ingest = worstOf(sources.map((frontier) => frontier.freshness(now)))
+    return {
+      token: tokenOf({ epoch, documents: positions }),
+      staleMs,
+      complete: complete && held.size === 0,
+      ingestStaleMs: ingest.staleMs,
+    }
+  }
+
+  /** Resolves true as soon as the condition holds, false after the time. */
+  const until = async (condition: () => boolean, timeoutMs: number, signal: AbortSignal): Promise<boolean> => {
+    const deadline = Date.now() + timeoutMs
+    while (!condition()) {
+      if (signal.aborted) throw new OperationError('cancelled', 'cancelled')
+      const left = deadline - Date.now()
+      if (left <= 0) return false
+      const woken = new AbortController()
+      const wake = () => woken.abort()
+      waiters.add(wake)
+      signal.addEventListener('abort', wake)
+      await systemClock.wait(Math.min(left, LOOK_EVERY_MS), woken.signal)
+      waiters.delete(wake)
+      signal.removeEventListener('abort', wake)
+    }
+    return true
+  }
+
+  return {
+    asOf,
+    async after(token, timeoutMs, signal) {
+      const positions = positionsOf(token)
+      if (positions === null)
+        throw new OperationError(
+          'bad_request',
+          `after: ${JSON.stringify(token.slice(0, 40))} is not a token; pass one that publish or a result gave`,
+        )
+      if (positions.epoch !== epoch)
+        throw new OperationError(
+          'position_expired',
+          `after: the token is of epoch ${positions.epoch} and the index follows ${epoch}; publish again, or read without it`,
+        )
+      const wanted = Object.entries(positions.documents).flatMap(([partition, at]): Wanted[] =>
+        typeof at === 'number'
+          ? [{ partition: Number(partition), offset: at, own: false }]
+          : at.map((offset) => ({ partition: Number(partition), offset, own: true })),
+      )
+      const unknown = wanted.find(({ partition }) => frontiers[partition] === undefined)
+      if (unknown)
+        throw new OperationError(
+          'bad_request',
+          `after: the token names partition ${unknown.partition}, and there are ${partitions}`,
+        )
+      const isThere = ({ partition, offset, own }: Wanted) =>
+        (own && receipts.has(`${partition}/${offset}`)) || frontiers[partition]!.covers(offset)
+      if (!(await until(() => wanted.every(isThere), timeoutMs, signal))) {
+        const open = wanted.filter((each) => !isThere(each)).map(({ partition, offset }) => `${partition}/${offset}`)
+        throw new OperationError(
+          'timeout',
+          `the index has not reached ${open.slice(0, 5).join(', ')} within ${timeoutMs} ms; wait again`,
+          { retryAfterMs: 500 },
+        )
+      }
+      return wanted.map(
+        ({ partition, offset }) =>
+          receipts.get(`${partition}/${offset}`) ?? { partition, offset, outcome: 'applied' as const, reason: null },
+      )
+    },
+    async within(maxStalenessMs, timeoutMs, signal) {
+      const fresh = () => {
+        const { staleMs, complete } = asOf()
+        return complete && staleMs <= maxStalenessMs
+      }
+      if (await until(fresh, timeoutMs, signal)) return
+      const { staleMs, complete } = asOf()
+      throw new OperationError(
+        'too_stale',
+        `the index is ${complete ? `${Math.round(staleMs)} ms stale` : 'not complete'}, and at most ${maxStalenessMs} ms are asked for; wait, or ask for less`,
+        { retryAfterMs: 500 },
+      )
+    },
+    wrote(positions) {
+      const now = Date.now()
+      const documents: Record<number, number[]> = {}
+      for (const { partition, offset } of positions) {
+        frontiers[partition]?.sawEnd(offset + 1, now)
+        documents[partition] ??= []
+        documents[partition].push(offset)
+      }
+      return { epoch, documents }
+    },
+    async close() {
+      closed.abort()
+      await Promise.all([looking, progressTable.close(), positionTable.close(), receiptTail.close()])
+    },
+  }
+}
+
+interface Wanted {
+  readonly partition: number
+  readonly offset: number
+  /** This position itself, not all before it. */
+  readonly own: boolean
+}
+
+/** Receipts that are kept to tell a waiting writer the outcome. */
+const RECEIPTS_MAX = 50_000
+/** How soon the end of a log is noticed that others write to. */
+const LOOK_EVERY_MS = 250

@@ -1,0 +1,145 @@
+import { z } from 'zod'
+import { filterSchema } from '../../search/filter.ts'
+
+/** Subprotocol `freshet.v1+json`: one schema per message from the client. Unknown fields are refused, so that a typing error is not silence. */
+
+export const SUBPROTOCOL = 'freshet.v1+json'
+
+export const LIMITS = {
+  messageBytesMax: 1024 * 1024,
+  queryCharsMax: 8_192,
+  kMax: 100,
+  documentsMax: 100,
+  operationsMax: 64,
+  messagesPerSecondMax: 500,
+  timeoutMsMax: 60_000,
+} as const
+
+const id = z.string().min(1).max(128)
+const timeoutMs = z.number().int().min(0).max(LIMITS.timeoutMsMax)
+
+const freshness = z.union([
+  z.literal('any'),
+  z.strictObject({ maxStalenessMs: z.number().int().min(0), timeoutMs: timeoutMs.default(0) }),
+  z.strictObject({
+    after: z.string().max(16_384),
+    timeoutMs: timeoutMs.default(5_000),
+    onTimeout: z.enum(['error', 'stale']).default('error'),
+  }),
+])
+
+const attribute = z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])
+
+const put = z.strictObject({
+  id: z.string().min(1),
+  text: z.string(),
+  title: z.string().nullish(),
+  contentType: z.string().nullish(),
+  url: z.string().nullish(),
+  language: z.string().nullish(),
+  attributes: z.record(z.string(), attribute).optional(),
+})
+const remove = z.strictObject({ id: z.string().min(1), delete: z.literal(true) })
+
+const search = z.strictObject({
+  type: z.literal('search'),
+  id,
+  query: z.union([
+    z.string().min(1).max(LIMITS.queryCharsMax),
+    z.strictObject({ vector: z.array(z.number()).min(1).max(8_192), space: z.string() }),
+    z.strictObject({ like: z.string().min(3).max(512) }),
+  ]),
+  k: z.number().int().min(1).max(LIMITS.kMax).default(10),
+  filter: filterSchema.default({}),
+  mode: z.enum(['hybrid', 'dense', 'keyword']).default('hybrid'),
+  language: z.string().max(35).nullish(),
+  rerank: z.boolean().default(false),
+  groupBy: z.literal('document').optional(),
+  freshness: freshness.default('any'),
+})
+
+const publish = z.strictObject({
+  type: z.literal('publish'),
+  id,
+  documents: z
+    .array(z.union([put, remove]))
+    .min(1)
+    .max(LIMITS.documentsMax),
+  ack: z.enum(['accepted', 'indexed']).default('accepted'),
+  timeoutMs: timeoutMs.default(30_000),
+})
+
+const wait = z.strictObject({
+  type: z.literal('wait'),
+  id,
+  after: z.string().max(16_384),
+  timeoutMs: timeoutMs.default(5_000),
+})
+
+export const clientMessage = z.discriminatedUnion('type', [
+  search,
+  publish,
+  wait,
+  z.strictObject({ type: z.literal('cancel'), id }),
+  z.strictObject({ type: z.literal('ping') }),
+  z.strictObject({
+    type: z.literal('init'),
+    token: z.string().optional(),
+    resume: z.strictObject({ connection: z.string() }).optional(),
+  }),
+])
+
+export type SearchMessage = z.infer<typeof search>
+export type PublishMessage = z.infer<typeof publish>
+export type WaitMessage = z.infer<typeof wait>
+export type FreshnessWish = z.infer<typeof freshness>
+export type ClientMessage = z.infer<typeof clientMessage>
+
+/** Why an operation ended; `retryable` says whether the same request may succeed later. */
+export class OperationError extends Error {
+  override name = 'OperationError'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly retryAfterMs: number | undefined
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { cause, retryAfterMs }: { cause?: unknown; retryAfterMs?: number } = {},
+  ) {
+    super(message, { cause })
+    this.code = code
+    this.retryable = code === 'timeout' || code === 'unavailable' || code === 'rate_limited' || code === 'too_stale'
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+export type ErrorCode =
+  | 'bad_request'
+  | 'rejected'
+  | 'unsupported'
+  | 'not_found'
+  | 'position_expired'
+  | 'too_stale'
+  | 'timeout'
+  | 'unavailable'
+  | 'rate_limited'
+  | 'cancelled'
+  | 'internal'
+
+/** The faults of a message in words: the field, what is wrong, what it was. */
+export function faultsIn(error: z.ZodError, message: unknown): string {
+  return error.issues
+    .slice(0, 5)
+    .map((issue) => {
+      const path = issue.path.map(String).join('.')
+      if (issue.code === 'unrecognized_keys')
+        return `${issue.keys.map((key) => JSON.stringify(path ? `${path}.${key}` : key)).join(', ')} is not a field of this message; leave it out`
+      const found = issue.path.reduce<unknown>(
+        (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
+        message,
+      )
+      const shown = found === undefined ? 'missing' : JSON.stringify(found)?.slice(0, 60)
+      return `${path || 'message'}: is ${shown}; ${issue.message}`
+    })
+    .join('. ')
+}

@@ -1,0 +1,153 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { Counter, Gauge, Histogram } from 'prom-client'
+import { WebSocketServer } from 'ws'
+import { connectQdrant } from '../../connectors/qdrant/client.ts'
+import { ensureCollection } from '../../connectors/qdrant/collection.ts'
+import { qdrantSearch } from '../../connectors/qdrant/search.ts'
+import { addressesOf, type QueryConfig } from '../config.ts'
+import { openEngine } from '../engine.ts'
+import { openPlatform, persistently } from '../platform.ts'
+import { openFrame } from '../process.ts'
+import { type ConnectionPorts, serve } from './connection.ts'
+import { followFreshness } from './freshness-follower.ts'
+import { LIMITS, SUBPROTOCOL } from './protocol.ts'
+
+/** Search, publish and wait over WebSocket, for the one configured tenant. */
+export async function runQuery(config: QueryConfig): Promise<void> {
+  const frame = await openFrame({
+    role: 'query',
+    host: config.host,
+    adminPort: config.queryAdminPort ?? config.portBase + 91,
+    logLevel: config.logLevel,
+  })
+  const { log, metrics } = frame
+  let state: string | null = 'starting'
+  frame.ready(() => state)
+
+  const engine = await openEngine(config, { workers: 0, models: addressesOf(config).models, queries: true, log })
+  frame.closing(() => engine.close())
+  const platform = await openPlatform(config, engine.space.id, 'freshet-query', log)
+  frame.closing(() => platform.broker.close())
+  const qdrant = connectQdrant({
+    url: platform.addresses.qdrant,
+    ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }),
+  })
+  const spec = { collection: platform.collection, space: engine.space.id, dimensions: engine.space.dimensions }
+  await persistently('Qdrant', log, () => ensureCollection(qdrant, spec))
+  const freshness = await followFreshness(platform, config.partitions, frame.fail)
+  frame.closing(() => freshness.close())
+  const producer = await platform.broker.producer()
+  frame.closing(() => producer.close())
+
+  const registers = [metrics]
+  const seconds = new Histogram({
+    name: 'freshet_operation_seconds',
+    help: 'From a message to its result, done or error.',
+    labelNames: ['type', 'code'],
+    registers,
+    buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
+  })
+  const refused = new Counter({
+    name: 'freshet_upgrades_refused_total',
+    help: 'WebSocket upgrades that were refused.',
+    labelNames: ['status'],
+    registers,
+  })
+  const ports: ConnectionPorts = {
+    engine,
+    index: qdrantSearch(qdrant, spec),
+    freshness,
+    producer,
+    platform,
+    partitions: config.partitions,
+    log,
+    ended: (type, code, ms) => seconds.observe({ type, code }, ms / 1_000),
+  }
+
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: LIMITS.messageBytesMax,
+    maxFragments: 64,
+    maxBufferedChunks: 4_096,
+    perMessageDeflate: false,
+    handleProtocols: () => SUBPROTOCOL,
+  } as ConstructorParameters<typeof WebSocketServer>[0])
+  new Gauge({
+    name: 'freshet_connections',
+    help: 'Open WebSockets.',
+    registers,
+    collect() {
+      this.set(sockets.clients.size)
+    },
+  })
+  new Gauge({
+    name: 'freshet_staleness_seconds',
+    help: 'How stale the worst partition of the index is.',
+    labelNames: ['stage'],
+    registers,
+    collect() {
+      const { staleMs, ingestStaleMs } = freshness.asOf()
+      this.set({ stage: 'index' }, staleMs / 1_000)
+      this.set({ stage: 'ingest' }, ingestStaleMs / 1_000)
+    },
+  })
+
+  const server = createServer((_request, response) =>
+    response
+      .writeHead(426, { 'content-type': 'text/plain' })
+      .end(`connect with a WebSocket, subprotocol ${SUBPROTOCOL}\n`),
+  )
+  server.on('upgrade', (request, socket, head) => {
+    const refusal = refusalOf(request)
+    if (refusal !== null) {
+      refused.inc({ status: refusal.split(' ')[0]! })
+      return refuseUpgrade(socket, refusal)
+    }
+    sockets.handleUpgrade(request, socket, head, (client) => serve(client, config.tenant, ports))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.queryPort ?? config.portBase + 80, config.host, resolve)
+  })
+  frame.closing(async () => {
+    state = 'stopping'
+    for (const client of sockets.clients) {
+      client.send(
+        JSON.stringify({
+          type: 'notice',
+          code: 'going_away',
+          reconnectAfterMs: 500 + Math.round(Math.random() * 1_500),
+        }),
+      )
+      client.close(1012, 'restarting')
+    }
+    server.close()
+  })
+  state = null
+  log.info(
+    { space: engine.space.id, collection: platform.collection, port: config.queryPort ?? config.portBase + 80 },
+    'query ready',
+  )
+}
+
+/**
+ * There is no authentication before the gateway, so only this machine may connect: no page of another origin (a browser
+ * always names its origin), and a host that is loopback (no DNS rebinding).
+ */
+function refusalOf({ headers, url }: IncomingMessage): string | null {
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim())
+  if (headers.origin !== undefined && !isLoopback(headers.origin.replace(/^https?:\/\//, ''))) return '403 Forbidden'
+  if (url !== '/' && url !== '/v1/ws') return '404 Not Found'
+  if (!offered.includes(SUBPROTOCOL)) return '400 Bad Request'
+  return null
+}
+
+const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(host)
+
+function refuseUpgrade(socket: Duplex, status: string): void {
+  const reason = status.startsWith('400') ? `offer the subprotocol ${SUBPROTOCOL}` : status
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${reason.length + 1}\r\nConnection: close\r\n\r\n${reason}\n`,
+  )
+}

@@ -1,0 +1,118 @@
+import type pino from 'pino'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Engine } from '../../engine/embedder.ts'
+import type { ChunkCounts } from '../../processors/embed-documents.ts'
+import { reasonOf } from '../../streams/errors.ts'
+import type { Observer } from '../../streams/observer.ts'
+
+/** The runtime's events as metrics and log lines, the same for each processor. */
+export function observed(register: Registry, log: pino.Logger): Observer {
+  const registers = [register]
+  const at = ['processor', 'partition'] as const
+  const records = new Counter({
+    name: 'freshet_records_total',
+    help: 'Records handled, rejected ones included.',
+    labelNames: ['processor'],
+    registers,
+  })
+  const rejected = new Counter({
+    name: 'freshet_dead_letters_total',
+    help: 'Records rejected, each with a dead letter.',
+    labelNames: ['processor'],
+    registers,
+  })
+  const batchSeconds = new Histogram({
+    name: 'freshet_batch_seconds',
+    help: 'From taking a batch to the acknowledgement of what it led to.',
+    labelNames: ['processor'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  })
+  const low = new Gauge({
+    name: 'freshet_low_offset',
+    help: 'Every offset up to this is handled.',
+    labelNames: at,
+    registers,
+  })
+  const lag = new Gauge({
+    name: 'freshet_lag_records',
+    help: 'Offsets between the watermark and the end of the partition, as last fetched.',
+    labelNames: at,
+    registers,
+  })
+  const retries = new Counter({
+    name: 'freshet_retries_total',
+    help: 'Attempts that failed and were made again.',
+    labelNames: ['processor'],
+    registers,
+  })
+  return {
+    handled(event) {
+      records.inc({ processor: event.processor }, event.records)
+      rejected.inc({ processor: event.processor }, event.rejected)
+      batchSeconds.observe({ processor: event.processor }, event.ms / 1_000)
+      if (event.rejected > 0)
+        log.warn(
+          { processor: event.processor, partition: event.partition, rejected: event.rejected },
+          'rejected records, see dead-letters',
+        )
+    },
+    moved({ processor, partition, low: offset, end }) {
+      low.set({ processor, partition }, offset)
+      lag.set({ processor, partition }, Math.max(0, end - 1 - offset))
+    },
+    retried({ processor, topic, partition, attempt, error }) {
+      retries.inc({ processor })
+      log.warn({ processor, topic, partition, attempt, reason: reasonOf(error) }, 'trying again')
+    },
+    task({ processor, topic, partition, state, offset, reason }) {
+      log.info({ processor, topic, partition, offset, reason }, `task ${state}`)
+      if (state === 'revoked') {
+        low.remove({ processor, partition })
+        lag.remove({ processor, partition })
+      }
+    },
+  }
+}
+
+/** Counts where vectors came from, and what the engine does. */
+export function engineMetrics(register: Registry, engine: Engine): (counts: ChunkCounts) => void {
+  const registers = [register]
+  const chunks = new Counter({
+    name: 'freshet_chunks_total',
+    help: 'Chunks by where their vector came from.',
+    labelNames: ['from'],
+    registers,
+  })
+  new Counter({
+    name: 'freshet_embedding_seconds_total',
+    help: 'Time inside the model, over all threads.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(engine.stats().runMs / 1_000)
+    },
+  })
+  new Counter({
+    name: 'freshet_embedded_tokens_total',
+    help: 'Tokens given to the model.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(engine.stats().tokens)
+    },
+  })
+  new Gauge({
+    name: 'freshet_embedding_queue_texts',
+    help: 'Texts that wait for the model.',
+    registers,
+    collect() {
+      this.set(engine.stats().queued)
+    },
+  })
+  return ({ embedded, fromCache, fromIndex }) => {
+    chunks.inc({ from: 'model' }, embedded)
+    chunks.inc({ from: 'cache' }, fromCache)
+    chunks.inc({ from: 'index' }, fromIndex)
+  }
+}

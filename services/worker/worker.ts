@@ -1,0 +1,86 @@
+import { connectQdrant } from '../../connectors/qdrant/client.ts'
+import { ensureCollection } from '../../connectors/qdrant/collection.ts'
+import { qdrantKnownVectors } from '../../connectors/qdrant/known-vectors.ts'
+import { qdrantIndex } from '../../connectors/qdrant/vector-index.ts'
+import { embedDocuments } from '../../processors/embed-documents.ts'
+import { indexVectors } from '../../processors/index-vectors.ts'
+import { ingestDocuments } from '../../processors/ingest-documents.ts'
+import { vectorCache } from '../../processors/vector-cache.ts'
+import type { Document } from '../../schemas/records.ts'
+import { deadLetters, documents } from '../../schemas/topics.ts'
+import { systemClock } from '../../streams/clock.ts'
+import { reasonOf } from '../../streams/errors.ts'
+import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
+import { addressesOf, type WorkerConfig } from '../config.ts'
+import { openEngine } from '../engine.ts'
+import { openPlatform, persistently } from '../platform.ts'
+import { openFrame } from '../process.ts'
+import { engineMetrics, observed } from './metrics.ts'
+
+/** Runs the stream processors on Kafka; more workers share the partitions. */
+export async function runWorker(config: WorkerConfig): Promise<void> {
+  const frame = await openFrame({
+    role: 'worker',
+    host: config.host,
+    adminPort: config.workerPort ?? config.portBase + 90,
+    logLevel: config.logLevel,
+  })
+  const { log, metrics } = frame
+  let state: string | null = 'starting'
+  frame.ready(() => state)
+
+  const engine = await openEngine(config, {
+    workers: config.embedWorkers,
+    models: addressesOf(config).models,
+    queries: false,
+    log,
+  })
+  frame.closing(() => engine.close())
+  const platform = await openPlatform(config, engine.space.id, 'freshet-worker', log)
+  const { broker, serde, scope, epoch, collection, addresses } = platform
+  frame.closing(() => broker.close())
+  const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const spec = { collection, space: engine.space.id, dimensions: engine.space.dimensions }
+  await persistently('Qdrant', log, () => ensureCollection(qdrant, spec))
+
+  const known = qdrantKnownVectors(qdrant, spec, (error) =>
+    log.warn({ reason: reasonOf(error) }, 'the index did not say what it knows; embedding'),
+  )
+  const now = Date.now
+  const stages = [
+    stage(ingestDocuments, {}),
+    stage(embedDocuments, {
+      engine,
+      known,
+      cache: vectorCache({ bytesMax: config.vectorCacheBytesMax }),
+      epoch,
+      now,
+      decodeDocument: (bytes) => serde.decode(documents, bytes) as Promise<Document>,
+      counted: engineMetrics(metrics, engine),
+    }),
+    stage(indexVectors, { index: qdrantIndex(qdrant, spec), epoch, now, markers: new Map() }),
+  ]
+  const runners = await runTopology(stages, {
+    broker,
+    serde,
+    scope,
+    partitions: config.partitions,
+    deadLetters,
+    clock: systemClock,
+    observer: observed(metrics, log),
+    sessionTimeoutMs: config.sessionTimeoutMs,
+    failed: frame.fail,
+  })
+  // From the end of the path to its beginning, so that nothing new comes while a stage drains.
+  frame.closing(async () => {
+    state = 'stopping'
+    await Promise.all(runners.map((runner) => runner.close()))
+  })
+  for (const line of describeTopology(
+    stages.map(({ processor }) => processor),
+    scope,
+  ))
+    log.info(line)
+  state = null
+  log.info({ space: engine.space.id, fingerprint: engine.fingerprint.slice(0, 16), collection }, 'worker ready')
+}
