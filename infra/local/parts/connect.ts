@@ -1,0 +1,34 @@
+import { join } from 'node:path'
+import type { Part } from '../part-process.ts'
+import { requireOk } from './http.ts'
+import { jvm } from './jvm.ts'
+import { kafkaProgram } from './kafka.ts'
+import { type Places, writeConfiguration } from './places.ts'
+
+const template = join(import.meta.dirname, '..', 'connect', 'connect.properties')
+
+/** One Kafka Connect worker. */
+export function connectPart({ ports, dataDir, archiveDir, tools }: Places): Part {
+  let afterEnd = (_clean: boolean) => {}
+  return {
+    name: 'connect',
+    needs: ['kafka'],
+    // Its converter writes schemas until it has stopped.
+    uses: ['registry'],
+    startMsMax: 120_000,
+    stopMsMax: 20_000,
+    async command() {
+      const [jarDir, plugins] = await Promise.all([tools.kafka, tools.connect])
+      const configuration = join(dataDir, 'connect', 'connect.properties')
+      writeConfiguration(template, configuration, { kafka: ports.kafka, connect: ports.connect, plugins })
+      const main = 'org.apache.kafka.connect.cli.ConnectDistributed'
+      const { command, ended } = jvm(kafkaProgram('connect', jarDir, main, [configuration]), archiveDir)
+      afterEnd = ended
+      return command
+    },
+    async ready(signal) {
+      await requireOk(`http://127.0.0.1:${ports.connect}/connectors`, signal)
+    },
+    ended: (clean) => afterEnd(clean),
+  }
+}

@@ -1,0 +1,55 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { QdrantClient } from '@qdrant/js-client-grpc'
+import type { Command, Part } from '../part-process.ts'
+import type { Places } from './places.ts'
+
+const facade = join(import.meta.dirname, '..', 'qdrant', 'server.py')
+
+/** Qdrant: its own server if that is on the PATH, else its engine behind the same gRPC API. Their files differ, so each has a folder of its own. */
+export function qdrantPart(places: Places, { server }: { server: boolean }): Part {
+  const probe = serves(`http://127.0.0.1:${places.ports.qdrant}`)
+  return {
+    name: 'qdrant',
+    startMsMax: 60_000,
+    stopMsMax: 15_000,
+    command: async () => (server ? serverCommand(places) : await embeddedCommand(places)),
+    ready: probe,
+  }
+}
+
+/** A probe of a Qdrant's health over gRPC. */
+export function serves(url: string): (signal: AbortSignal) => Promise<void> {
+  const client = new QdrantClient({ url, checkCompatibility: false, timeout: Number.POSITIVE_INFINITY })
+  return async (signal) => {
+    await client.api('service').healthCheck({}, { signal })
+  }
+}
+
+async function embeddedCommand({ ports, dataDir, tools }: Places): Promise<Command> {
+  const path = join(dataDir, 'qdrant')
+  const python = await tools.python
+  mkdirSync(path, { recursive: true })
+  return {
+    file: join(python, 'bin', 'python'),
+    args: [facade, '--host', '127.0.0.1', '--port', String(ports.qdrant), '--path', path],
+    env: { PYTHONUNBUFFERED: '1' },
+  }
+}
+
+function serverCommand({ ports, dataDir }: Places): Command {
+  const home = join(dataDir, 'qdrant-server')
+  mkdirSync(home, { recursive: true })
+  return {
+    file: 'qdrant',
+    args: ['--disable-telemetry'],
+    cwd: home,
+    env: {
+      QDRANT__SERVICE__HOST: '127.0.0.1',
+      QDRANT__SERVICE__HTTP_PORT: String(ports.qdrantHttp),
+      QDRANT__SERVICE__GRPC_PORT: String(ports.qdrant),
+      QDRANT__STORAGE__STORAGE_PATH: join(home, 'storage'),
+      QDRANT__STORAGE__SNAPSHOTS_PATH: join(home, 'snapshots'),
+    },
+  }
+}
