@@ -28,7 +28,6 @@ from embedded.store import FolderHeld, Store
 # The engine holds the interpreter's lock in every call: more threads would only wait for each other.
 THREADS = 4
 MESSAGE_BYTES_MAX = 256 * 1024 * 1024
-# Between flushes the write-ahead log alone holds the writes; it is what a start has to replay.
 FLUSH_INTERVAL_SECONDS = 5.0
 STOP_GRACE_SECONDS = 5.0
 
@@ -65,7 +64,7 @@ def main() -> None:
     print(json.dumps({"ready": True, "port": port, "seconds": round(time.monotonic() - started, 3)}), flush=True)
 
     while not stopping.wait(FLUSH_INTERVAL_SECONDS):
-        store.flush()
+        store.flush_when_quiet(time.monotonic())
     health_service.enter_graceful_shutdown()
     server.stop(STOP_GRACE_SECONDS).wait()
     store.close()

@@ -53,6 +53,8 @@ def from_engine(error: BaseException) -> CallError:
     message = str(error)
     if "No point with id" in message:
         return not_found(message)
+    if "Shard is not initialized" in message:
+        return not_found("the collection was deleted meanwhile")
     if isinstance(error, (ValueError, TypeError, OverflowError)) or _CALLERS_FAULT.search(message):
         return invalid(message if message.startswith("Wrong input") else f"Wrong input: {message}")
     return CallError(Status.INTERNAL, f"Service internal error: {message}")

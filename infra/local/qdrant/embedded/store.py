@@ -21,6 +21,10 @@ from .errors import not_found
 from .schema import engine_config, vector_specs
 
 
+# The longest time that writes are held by the write-ahead log alone, which is what a start has to replay.
+FLUSH_DELAY_SECONDS_MAX = 20.0
+
+
 class FolderHeld(Exception):
     """Another process serves this folder."""
 
@@ -34,7 +38,9 @@ class Collection:
         self.specs = vector_specs(create)
         self.lock = threading.Lock()
         self._operations = 0
-        self._flushed = 0
+        self._operations_flushed = 0
+        self._operations_seen = 0
+        self._flushed_at = 0.0
 
     def apply(self, operation: edge.UpdateOperation) -> int:
         """Applies and logs one operation; it survives the death of the process from here on. Returns its number."""
@@ -43,11 +49,22 @@ class Collection:
             self.shard.update(operation)
             return self._operations
 
+    def flush_when_quiet(self, now: float) -> None:
+        """Flushes if nothing was written since the last call, or the last flush is long ago. `now` in seconds.
+
+        A flush stops every call for as long as the disk takes for some hundred syncs, so it is kept out of a burst.
+        """
+        quiet = self._operations == self._operations_seen
+        self._operations_seen = self._operations
+        if quiet or now - self._flushed_at > FLUSH_DELAY_SECONDS_MAX:
+            self._flushed_at = now
+            self.flush()
+
     def flush(self) -> None:
         with self.lock:
-            if self._flushed != self._operations:
+            if self._operations_flushed != self._operations:
                 self.shard.flush()
-                self._flushed = self._operations
+                self._operations_flushed = self._operations
 
 
 class Store:
@@ -108,15 +125,16 @@ class Store:
             _replace(self.path / "aliases.json", json.dumps(aliases).encode())
             self.aliases = aliases
 
-    def flush(self) -> None:
-        for collection in list(self.collections.values()):
-            if self.collections.get(collection.name) is collection:
-                collection.flush()
+    def flush_when_quiet(self, now: float) -> None:
+        with self.lock:  # so that no collection is deleted meanwhile
+            for collection in self.collections.values():
+                collection.flush_when_quiet(now)
 
     def close(self) -> None:
-        self.flush()
-        for collection in self.collections.values():
-            collection.shard.close()
+        with self.lock:
+            for collection in self.collections.values():
+                collection.flush()
+                collection.shard.close()
         os.close(self._held)
 
 
