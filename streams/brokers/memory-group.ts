@@ -1,0 +1,194 @@
+import type { Assignment, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
+import { NotOwner } from '../errors.ts'
+import type { Cursor, Delivery } from './memory-delivery.ts'
+import type { Faults } from './memory-faults.ts'
+import type { PartitionLog } from './memory-log.ts'
+
+export interface GroupContext {
+  readonly delivery: Delivery
+  readonly faults: Faults
+  logs(topic: string): readonly PartitionLog[]
+}
+
+/** A consumer group with Kafka's eager rebalance: everybody gives up everything, then partitions are dealt out anew. */
+export class Group {
+  readonly name: string
+  readonly committed = new Map<string, number>()
+  readonly members: Member[] = []
+  readonly #context: GroupContext
+  #rebalanceAsked = false
+
+  constructor(name: string, context: GroupContext) {
+    this.name = name
+    this.#context = context
+  }
+
+  join(options: GroupOptions): Promise<GroupConsumer> {
+    return new Promise((resolve) => {
+      const member = new Member(this, this.#context, options, resolve)
+      this.members.push(member)
+      this.rebalance()
+    })
+  }
+
+  leave(member: Member): void {
+    const at = this.members.indexOf(member)
+    if (at < 0) return
+    this.members.splice(at, 1)
+    member.drop()
+    this.rebalance()
+  }
+
+  /** In a later turn of the event loop; asked for twice before that, it happens once. */
+  rebalance(): void {
+    if (this.#rebalanceAsked) return
+    this.#rebalanceAsked = true
+    void this.#context.delivery.during(async () => {
+      await nextTurn()
+      this.#rebalanceAsked = false
+      const members = [...this.members]
+      for (const member of members) member.revoke()
+      const dealt = this.#deal(members)
+      for (const member of members) member.joined()
+      await nextTurn()
+      for (const [member, logs] of dealt)
+        if (this.members.includes(member) && !this.#rebalanceAsked) member.assign(logs)
+    })
+  }
+
+  #deal(members: readonly Member[]): Map<Member, PartitionLog[]> {
+    const dealt = new Map<Member, PartitionLog[]>(members.map((member) => [member, []]))
+    const topics = new Set(members.flatMap(({ topics }) => topics))
+    let turn = 0
+    for (const topic of [...topics].sort()) {
+      const takers = members.filter((member) => member.topics.includes(topic))
+      for (const log of this.#context.logs(topic)) dealt.get(takers[turn++ % takers.length]!)!.push(log)
+    }
+    return dealt
+  }
+}
+
+class Member implements GroupConsumer {
+  readonly #group: Group
+  readonly #context: GroupContext
+  readonly #options: GroupOptions
+  readonly #owned = new Map<string, Cursor & { started: boolean }>()
+  readonly #paused = new Set<string>()
+  #resolveJoin: ((consumer: GroupConsumer) => void) | null
+  #closed = false
+
+  constructor(
+    group: Group,
+    context: GroupContext,
+    options: GroupOptions,
+    resolveJoin: (consumer: GroupConsumer) => void,
+  ) {
+    this.#group = group
+    this.#context = context
+    this.#options = options
+    this.#resolveJoin = resolveJoin
+  }
+
+  get topics(): readonly string[] {
+    return this.#options.topics
+  }
+
+  /** The caller has its consumer before any partition is assigned to it. */
+  joined(): void {
+    this.#resolveJoin?.(this)
+    this.#resolveJoin = null
+  }
+
+  revoke(): void {
+    const lost = [...this.#owned.values()].map(({ log: { topic, partition } }) => ({ topic, partition }))
+    this.drop()
+    if (lost.length > 0) this.#options.on.revoked(lost)
+  }
+
+  assign(logs: readonly PartitionLog[]): void {
+    for (const log of logs) {
+      const key = keyOf(log)
+      const cursor = {
+        log,
+        bytesMax: this.#options.fetchBytesMax ?? FETCH_BYTES_MAX,
+        next: 0,
+        told: -1,
+        started: false,
+        active: () => cursor.started && !this.#paused.has(key),
+        deliver: this.#options.on.fetched.bind(this.#options.on),
+      }
+      this.#owned.set(key, cursor)
+      this.#context.delivery.add(cursor)
+    }
+    for (const cursor of [...this.#owned.values()]) {
+      void this.#context.delivery.during(() => this.#start(cursor))
+    }
+  }
+
+  async #start(cursor: Cursor & { started: boolean }): Promise<void> {
+    const { topic, partition, start, end } = cursor.log
+    const committed = this.#group.committed.get(keyOf(cursor.log)) ?? null
+    const assignment: Assignment = { topic, partition, committed, start, end }
+    try {
+      const next = await this.#options.on.assigned(assignment)
+      if (this.#owned.get(keyOf(cursor.log)) !== cursor) return
+      // A seek made meanwhile is younger than the answer.
+      if (!cursor.started) cursor.next = next
+      cursor.started = true
+      this.#context.delivery.wake()
+    } catch (error) {
+      if (this.#owned.get(keyOf(cursor.log)) === cursor) this.#options.on.failed(error as Error)
+    }
+  }
+
+  /** Nothing is ours any more, and nobody is told. */
+  drop(): void {
+    for (const cursor of this.#owned.values()) this.#context.delivery.remove(cursor)
+    this.#owned.clear()
+  }
+
+  owns(partition: TopicPartition): boolean {
+    return this.#owned.has(keyOf(partition))
+  }
+
+  pause(partition: TopicPartition): void {
+    this.#paused.add(keyOf(partition))
+  }
+
+  resume(partition: TopicPartition): void {
+    this.#paused.delete(keyOf(partition))
+    this.#context.delivery.wake()
+  }
+
+  seek({ offset, ...partition }: Position): void {
+    const cursor = this.#owned.get(keyOf(partition))
+    if (cursor === undefined) return
+    cursor.next = offset
+    cursor.told = -1
+    this.#context.delivery.wake()
+  }
+
+  async commit(positions: readonly Position[]): Promise<void> {
+    this.#assertOwned(positions)
+    await this.#context.faults.beforeOffsetCommit?.(this.#group.name, positions)
+    this.#assertOwned(positions)
+    for (const position of positions) this.#group.committed.set(keyOf(position), position.offset)
+    await this.#context.faults.afterOffsetCommit?.(this.#group.name, positions)
+  }
+
+  #assertOwned(positions: readonly Position[]): void {
+    const foreign = positions.find((position) => this.#closed || !this.owns(position))
+    if (foreign !== undefined) throw new NotOwner(`${keyOf(foreign)} is not ours in group ${this.#group.name}`)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#group.leave(this)
+  }
+}
+
+export const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+const FETCH_BYTES_MAX = 1024 * 1024
