@@ -46,7 +46,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   const tokenizer = createTokenizer(settings.tokenizerJson)
   const poolOf = (name: string, workers: number) => createPool({ name, workers, ...poolDefaults(options), startWorker })
-  const startWorker = () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings })
+  const startWorker = () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings, execArgv: [] })
   const bulk = poolOf('bulk', options.workers ?? availableParallelism())
   let queries: Pool | null = options.queryWorker === 'at-start' ? poolOf('queries', 1) : null
 

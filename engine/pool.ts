@@ -99,6 +99,7 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   function onMessage(slot: Slot, message: FromWorker): void {
+    if (stopped) return
     if (message === 'ready') {
       slot.ready = true
       slot.failedStarts = 0
@@ -145,14 +146,14 @@ export function createPool(options: PoolOptions): Pool {
       { pool: options.name, error: cause, textLength: first?.text.length },
       'a worker of the engine died',
     )
+    if (!slot.ready) slot.failedStarts += 1
+    slot.ready = false
     putBack(others)
     if (first) retry(first, cause)
-    if (!slot.ready) slot.failedStarts += 1
     if (slot.failedStarts === failedStartsMax) {
       stop(new Fatal(`the workers for ${options.name} do not start`, { cause }))
       return
     }
-    slot.ready = false
     slot.restarts += 1
     slot.worker = options.startWorker()
     listen(slot)

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { Fatal, reasonOf } from '../streams/errors.ts'
+import { createEngine } from './engine.ts'
+import { engineContract } from './engine-contract.ts'
+import { modelsDir } from './models.fixture.ts'
+
+const log = { info() {}, warn() {} }
+const model = 'all-minilm-l6-v2-q'
+
+engineContract('the engine', () => createEngine({ modelsDir, workers: 2, log }))
+
+test('two engines on one machine have the same fingerprint and give the same bytes', async () => {
+  await using one = disposable(await createEngine({ modelsDir, workers: 1, log }))
+  await using other = disposable(await createEngine({ modelsDir, workers: 2, log }))
+
+  const [vectors, again] = await Promise.all([
+    one.engine.embed(['a freshet'], { as: 'document' }),
+    other.engine.embed(['a freshet'], { as: 'query' }),
+  ])
+
+  assert.equal(one.engine.fingerprint, other.engine.fingerprint)
+  assert.deepEqual(vectors, again)
+})
+
+test('a text longer than the model takes is counted, and its start decides its vector', async () => {
+  await using held = disposable(await createEngine({ modelsDir, workers: 1, log }))
+  const before = held.engine.stats().truncated
+
+  const [long, longer] = await held.engine.embed(['word '.repeat(400), 'word '.repeat(500)], { as: 'document' })
+
+  assert.deepEqual(long, longer)
+  assert.equal(held.engine.stats().truncated - before, 2)
+})
+
+test('a chunk of a document is never longer than the model takes', async () => {
+  await using held = disposable(await createEngine({ modelsDir, workers: 1, log }))
+  const before = held.engine.stats().truncated
+  const text = 'Internationalisation of e-mail addresses (RFC 6531), 東京大学 😀😀 µ-services: `a_b.c[d]`. '.repeat(60)
+
+  const chunks = await held.engine.split(text)
+  await held.engine.embed(
+    chunks.map((chunk) => chunk.text),
+    { as: 'document' },
+  )
+
+  assert.ok(chunks.length > 5)
+  assert.equal(held.engine.stats().truncated, before)
+})
+
+test('a model file that is not the one of the catalogue is refused, with both hashes', async () => {
+  await using dir = await scratch()
+  await mkdir(join(dir.path, model))
+  await symlink(join(modelsDir, model, 'model.onnx'), join(dir.path, model, 'model.onnx'))
+  await cp(join(modelsDir, model, 'tokenizer.json'), join(dir.path, model, 'tokenizer.json'))
+  await writeFile(join(dir.path, model, 'tokenizer.json'), ' ', { flag: 'a' })
+
+  const starting = createEngine({ modelsDir: dir.path, workers: 1, log })
+
+  await assert.rejects(starting, (error: Error) => {
+    assert.ok(error instanceof Fatal)
+    assert.match(error.message, /tokenizer\.json .*expected sha256 da0e7993[0-9a-f]{56}, found [0-9a-f]{64}$/)
+    return true
+  })
+})
+
+test('a model file that is not there is named, with where it comes from', async () => {
+  await using dir = await scratch()
+
+  const starting = createEngine({ modelsDir: dir.path, workers: 1, log })
+
+  await assert.rejects(starting, (error: Error) =>
+    /model\.onnx .*langchain4j-embeddings-all-minilm/.test(reasonOf(error)),
+  )
+})
+
+test('a model that is not in the catalogue is refused with the names of those that are', async () => {
+  const starting = createEngine({ model: 'none', modelsDir, workers: 1, log })
+
+  await assert.rejects(starting, /no model is called 'none'; there are: all-minilm-l6-v2-q, /)
+})
+
+test('a closed engine keeps no process alive', async () => {
+  const script = `
+    const { createEngine } = await import(${JSON.stringify(new URL('./engine.ts', import.meta.url).href)})
+    const log = { info() {}, warn() {} }
+    const engine = await createEngine({ modelsDir: ${JSON.stringify(modelsDir)}, workers: 2, log })
+    await engine.embed(['a'], { as: 'query' })
+    await engine.close()
+    console.log('closed')`
+
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    timeout: 20_000,
+  })
+
+  assert.equal(stdout, 'closed\n')
+})
+
+function disposable(engine: Awaited<ReturnType<typeof createEngine>>) {
+  return { engine, [Symbol.asyncDispose]: () => engine.close() }
+}
+
+async function scratch() {
+  const path = resolve(await mkdtemp(join(tmpdir(), 'freshet-models-')))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
+}
