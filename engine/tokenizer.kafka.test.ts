@@ -16,7 +16,10 @@ test('words are found at their place in UTF-16, after emoji and rare ideographs 
 
   const found = [...starts].map((start, i) => text.slice(start, ends[i]))
   assert.deepEqual(found, ['😀', 'kafka', '𠀀', '𠀁', 'e\u0301te', 'offsets'])
-  assert.deepEqual([...tokens], [1, 2, 1, 1, 1, 2])
+  assert.equal(
+    tokens.reduce((sum, count) => sum + count),
+    (await tokenizer.ids(text, 256)).ids.length - 2,
+  )
 })
 
 test('a text is not cut at the 128 tokens that the file of the tokenizer asks for, nor padded', async () => {
