@@ -1,4 +1,4 @@
-/** What the embedded Qdrant keeps when its process ends, and who may serve a folder. Needs its Python, not the stack. */
+/** What the embedded Qdrant keeps when its process ends, and what it refuses. Needs its Python, not the stack. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
+import { Code, ConnectError } from '@connectrpc/connect'
 import { localSettings } from '../settings.ts'
-import { allPayload, type Connected, connect, contents, createRequest, id, is, point } from './requests.ts'
+import { allPayload, type Connected, connect, contents, createRequest, id, is, nearest, point } from './requests.ts'
 
 const host = '127.0.0.1'
 const collectionName = 'kept'
@@ -117,6 +118,27 @@ test('a port that is taken ends it with a reason', async () => {
 
   assert.equal(code, 1)
   assert.match(said, new RegExp(String(port)))
+})
+
+test('what the engine lacks is refused as unimplemented, never answered otherwise', async () => {
+  const { qdrant } = await serve(newFolder())
+  await qdrant.collections.create(createRequest(collectionName, 4), within10s)
+  const slice = { conditionOneOf: { case: 'slice' as const, value: { total: 2, index: 0 } } }
+  const sharded = { shardKeySelector: { shardKeys: [{ key: { case: 'keyword' as const, value: 'a' } }] } }
+  const query = nearest([1, 0, 0, 0])
+
+  const calls = {
+    groups: () => qdrant.points.queryGroups({ collectionName, query, using: 'dense', groupBy: 'n' }, within10s),
+    slice: () => qdrant.points.count({ collectionName, filter: { must: [slice] } }, within10s),
+    'shard key': () => qdrant.points.query({ collectionName, query, using: 'dense', ...sharded }, within10s),
+    lookup: () => qdrant.points.query({ collectionName, query, lookupFrom: { collectionName: 'other' } }, within10s),
+    shards: () => qdrant.collections.create({ ...createRequest('sharded', 4), shardNumber: 2 }, within10s),
+    update: () => qdrant.collections.update({ collectionName, params: { onDiskPayload: true } }, within10s),
+  }
+
+  for (const [name, call] of Object.entries(calls)) {
+    await assert.rejects(call(), (error) => error instanceof ConnectError && error.code === Code.Unimplemented, name)
+  }
 })
 
 interface Served {
