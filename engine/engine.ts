@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { Fatal } from '../streams/errors.ts'
-import type { Engine } from './embedder.ts'
+import type { Engine, EngineStats } from './embedder.ts'
 import { fingerprintOf, goldenTexts } from './fingerprint.ts'
 import { defaultModel, type EmbeddingModel, type ModelFile, modelNamed } from './models.ts'
 import { createPool, type Pool, type PoolLog } from './pool.ts'
@@ -19,7 +19,7 @@ export interface EngineOptions {
   readonly model?: string
   /** Holds `<model name>/model.onnx` and `<model name>/tokenizer.json`. */
   readonly modelsDir: string
-  /** Threads for documents, each with its own copy of the model; one per core by default. */
+  /** Threads for documents, each with its own copy of the model; one per core by default. With 0 the thread for queries does it all. */
   readonly workers?: number
   /** One more thread is kept for queries: loaded at the start, or by the first query, which then waits for it. */
   readonly queryWorker?: 'at-start' | 'at-first-query'
@@ -45,20 +45,25 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     maxTokens: model.maxTokens,
   }
   const tokenizer = createTokenizer(settings.tokenizerJson)
-  const poolOf = (name: string, workers: number) => createPool({ name, workers, ...poolDefaults(options), startWorker })
   const startWorker = () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings, execArgv: [] })
-  const bulk = poolOf('bulk', options.workers ?? availableParallelism())
-  let queries: Pool | null = options.queryWorker === 'at-start' ? poolOf('queries', 1) : null
+  const poolOf = (name: string, workers: number) => createPool({ name, workers, ...poolDefaults(options), startWorker })
+  const workers = options.workers ?? availableParallelism()
+  let queries = workers === 0 || options.queryWorker === 'at-start' ? poolOf('queries', 1) : null
+  const bulk = workers === 0 ? queries! : poolOf('bulk', workers)
+  const pools = () => [...new Set(queries ? [bulk, queries] : [bulk])]
 
+  let closed = false
   const close = async () => {
-    await Promise.all([bulk.close(), queries?.close()])
+    closed = true
+    await Promise.all(pools().map((pool) => pool.close()))
   }
   try {
     const promptTokens = (await tokenizer.ids(model.prompts.document, model.maxTokens)).ids.length
-    await Promise.all([bulk.ready(), queries?.ready()])
+    await Promise.all(pools().map((pool) => pool.ready()))
     const loadedMs = performance.now()
     const fingerprint = fingerprintOf(await bulk.embed(goldenTexts))
     const readyMs = performance.now()
+    const golden = total(pools())
     const space = spaceOf(model)
     options.log.info(
       {
@@ -77,13 +82,13 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       embed(texts, { as, signal }) {
         const prompt = model.prompts[as]
         const prompted = prompt === '' ? texts : texts.map((text) => prompt + text)
-        if (as === 'document') return bulk.embed(prompted, signal)
+        if (as === 'document' || closed) return bulk.embed(prompted, signal)
         queries ??= poolOf('queries', 1)
         return queries.embed(prompted, signal)
       },
       documentTerms,
       queryTerms,
-      stats: () => total([bulk, ...(queries ? [queries] : [])]),
+      stats: () => total(pools(), golden),
       close,
     }
   } catch (cause) {
@@ -108,9 +113,11 @@ async function verified(directory: string, { file, sha256 }: ModelFile, model: E
   throw new Fatal(`${path} is not the file of the model ${model.name}: expected sha256 ${sha256}, found ${found}`)
 }
 
-function total(pools: readonly Pool[]) {
+/** What all pools did, but for the golden texts. */
+function total(pools: readonly Pool[], golden?: EngineStats): EngineStats {
   const all = pools.map((pool) => pool.stats())
-  const sum = (of: (stats: (typeof all)[number]) => number) => all.reduce((so, stats) => so + of(stats), 0)
+  const sum = (of: (stats: Omit<EngineStats, 'restarts'>) => number) =>
+    all.reduce((so, stats) => so + of(stats), golden ? -of(golden) : 0)
   return {
     texts: sum((stats) => stats.texts),
     tokens: sum((stats) => stats.tokens),

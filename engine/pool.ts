@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads'
 import { Fatal, Reject } from '../streams/errors.ts'
+import type { EngineStats } from './embedder.ts'
 import type { Embedded, FromWorker, ToWorker } from './worker.ts'
 
 export interface PoolOptions {
@@ -22,18 +23,8 @@ export interface Pool {
   embed(texts: readonly string[], signal?: AbortSignal): Promise<readonly Float32Array[]>
   /** Resolves when all workers have loaded the model. */
   ready(): Promise<void>
-  stats(): PoolStats
+  stats(): EngineStats
   close(): Promise<void>
-}
-
-export interface PoolStats {
-  readonly texts: number
-  readonly tokens: number
-  readonly truncated: number
-  readonly runMs: number
-  readonly queued: number
-  /** How often each worker was replaced. */
-  readonly restarts: readonly number[]
 }
 
 /** One is being run, the next is being tokenised. */
@@ -45,6 +36,7 @@ const failedStartsMax = 3
 interface Job {
   readonly id: number
   readonly text: string
+  readonly bytes: number
   readonly request: Request
   readonly position: number
   retries: number
@@ -135,7 +127,7 @@ export function createPool(options: PoolOptions): Pool {
 
   function putBack(jobs: readonly Job[]): void {
     const wanted = jobs.filter((job) => !job.request.settled)
-    for (const job of wanted) queuedBytes += job.text.length
+    for (const job of wanted) queuedBytes += job.bytes
     queue.unshift(...wanted)
   }
 
@@ -171,11 +163,12 @@ export function createPool(options: PoolOptions): Pool {
     while (waiting.length > 0) {
       const request = waiting[0]!
       const text = request.texts[request.admitted]!
-      const full = queue.length >= options.queueTextsMax || queuedBytes + text.length > options.queueBytesMax
+      const bytes = Buffer.byteLength(text)
+      const full = queue.length >= options.queueTextsMax || queuedBytes + bytes > options.queueBytesMax
       if (full && queue.length > 0) return
       waiting.shift()
-      queue.push({ id: ++lastId, text, request, position: request.admitted, retries: 0 })
-      queuedBytes += text.length
+      queue.push({ id: ++lastId, text, bytes, request, position: request.admitted, retries: 0 })
+      queuedBytes += bytes
       request.admitted += 1
       if (request.admitted < request.texts.length) waiting.push(request)
     }
@@ -189,7 +182,7 @@ export function createPool(options: PoolOptions): Pool {
         if (!slot.ready || slot.inFlight.length > depth) continue
         const job = queue.shift()
         if (!job) return took
-        queuedBytes -= job.text.length
+        queuedBytes -= job.bytes
         slot.inFlight.push(job)
         slot.worker.postMessage({ id: job.id, text: job.text } satisfies ToWorker)
         took = true
@@ -201,7 +194,7 @@ export function createPool(options: PoolOptions): Pool {
   function forget(request: Request): void {
     const kept = queue.filter((job) => job.request !== request)
     queue.splice(0, queue.length, ...kept)
-    queuedBytes = queue.reduce((bytes, job) => bytes + job.text.length, 0)
+    queuedBytes = queue.reduce((bytes, job) => bytes + job.bytes, 0)
     const place = waiting.indexOf(request)
     if (place >= 0) waiting.splice(place, 1)
   }
