@@ -1,0 +1,26 @@
+import { Command, CommanderError } from 'commander'
+import { reasonOf } from '../streams/errors.ts'
+import { doctor } from './doctor.ts'
+import { ingest } from './ingest.ts'
+import { publish } from './publish.ts'
+import { search } from './search.ts'
+import { status } from './status.ts'
+import { topics } from './topics.ts'
+import { up } from './up.ts'
+
+/** The `freshet` command. Exit codes: 0 done, 1 failed, 2 wrong use. */
+const program = new Command('freshet')
+  .description('Documents in, always-fresh search out, on Kafka.')
+  .version('0.1.0')
+  .showHelpAfterError('(freshet help COMMAND shows how)')
+  .exitOverride()
+for (const command of [up(), ingest(), publish(), search(), status(), topics(), doctor()])
+  program.addCommand(command.copyInheritedSettings(program))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2)
+  console.error(`freshet: ${reasonOf(error)}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,46 @@
+import { text as readAll } from 'node:stream/consumers'
+import { Command } from 'commander'
+import type { PublishItem } from '../client/client.ts'
+import { FreshetError } from '../client/client.ts'
+import { withClient } from './connection.ts'
+import { json } from './search.ts'
+
+export function publish(): Command {
+  return new Command('publish')
+    .description('Publishes or deletes one document, and waits until that can be found.')
+    .argument('<id>', 'the document’s id')
+    .argument('[text...]', 'its text; read from standard input if left out')
+    .option('-t, --title <title>', 'its title')
+    .option('-u, --url <url>', 'where a person can read it')
+    .option('-l, --language <tag>', 'its language, like en or de')
+    .option('-c, --content-type <type>', 'text/plain, text/markdown or text/html', 'text/plain')
+    .option('-a, --attributes <json>', 'what searches may filter by, as JSON', json)
+    .option('--delete', 'deletes the document')
+    .option('--json', 'the answer as it came')
+    .addHelpText(
+      'after',
+      '\nExamples: freshet publish hello "Freshness is what we are for." --title Hello\n          freshet publish hello --delete',
+    )
+    .action(async (id: string, words: string[], { delete: gone, json: asJson, ...fields }: Options) => {
+      const item: PublishItem = gone
+        ? { id, delete: true }
+        : { id, text: words.length > 0 ? words.join(' ') : await readAll(process.stdin), ...(fields as object) }
+      const began = performance.now()
+      const answer = await withClient((client) => client.publish([item], { ack: 'indexed', timeoutMs: 30_000 }))
+      if (asJson) return console.log(JSON.stringify(answer, null, 2))
+      const [document] = answer.documents
+      if (document?.outcome === 'rejected') throw new FreshetError('rejected', document.reason ?? 'rejected')
+      console.log(`${id}: ${document?.outcome ?? 'indexed'} after ${Math.round(performance.now() - began)} ms`)
+      console.log(`token ${answer.token}`)
+    })
+}
+
+interface Options {
+  delete?: true
+  json?: true
+  title?: string
+  url?: string
+  language?: string
+  contentType?: string
+  attributes?: Record<string, unknown>
+}

@@ -1,0 +1,132 @@
+import { Command } from 'commander'
+import { connect } from '../client/client.ts'
+import { connectQdrant } from '../connectors/qdrant/client.ts'
+import { pipeline } from '../processors/pipeline.ts'
+import { addressesOf, loadConfig, queryConfig, workerConfig } from '../services/config.ts'
+import type { Broker } from '../streams/broker.ts'
+import { reasonOf } from '../streams/errors.ts'
+import { queryUrl } from './connection.ts'
+import { topicRows, withBroker } from './topics.ts'
+
+export function status(): Command {
+  return new Command('status')
+    .description('Shows roles, topics, lag, freshness and counts.')
+    .option('--json', 'as JSON, with the URL of each role')
+    .addHelpText('after', '\nExample: freshet status --json')
+    .action(async ({ json }: { json?: true }) => {
+      const state = await stateOf()
+      if (json) console.log(JSON.stringify(state, null, 2))
+      else print(state)
+      if (state.roles.some(({ state }) => state !== 'ready') || typeof state.kafka === 'string') process.exitCode = 1
+    })
+}
+
+interface State {
+  readonly roles: readonly { role: string; url: string; admin: string; state: string }[]
+  /** Of every topic and stage; or why Kafka does not say. */
+  readonly kafka: { topics: Awaited<ReturnType<typeof topicRows>>; stages: { group: string; lag: number }[] } | string
+  readonly freshness: { staleMs: number; ingestStaleMs: number; complete: boolean } | string
+  readonly index: { url: string; collections: { name: string; points: number }[] } | string
+}
+
+async function stateOf(): Promise<State> {
+  const config = { ...loadConfig(workerConfig, { env: process.env }), ...loadConfig(queryConfig, { env: process.env }) }
+  const { portBase } = config
+  const roles = [
+    { role: 'query', url: queryUrl(), admin: `http://127.0.0.1:${config.queryAdminPort ?? portBase + 91}` },
+    {
+      role: 'worker',
+      url: `http://127.0.0.1:${config.workerPort ?? portBase + 90}`,
+      admin: `http://127.0.0.1:${config.workerPort ?? portBase + 90}`,
+    },
+  ]
+  const [states, kafka, freshness, index] = await Promise.all([
+    Promise.all(roles.map(async (role) => ({ ...role, state: await health(role.admin) }))),
+    withBroker(async (broker) => ({ topics: await topicRows(broker), stages: await lags(broker) })).catch(reasonOf),
+    freshnessNow().catch(reasonOf),
+    indexNow(addressesOf(config).qdrant).catch(reasonOf),
+  ])
+  return { roles: states, kafka, freshness, index }
+}
+
+async function health(admin: string): Promise<string> {
+  try {
+    const response = await fetch(`${admin}/health/ready`, { signal: AbortSignal.timeout(2_000) })
+    const body = (await response.json()) as { status: string; missing?: string[] }
+    return body.missing ? `${body.status}: ${body.missing.join(', ')}` : body.status
+  } catch {
+    return 'not running'
+  }
+}
+
+/** Offsets behind, by consumer group. A transactional stage keeps its position elsewhere: its staleness is under freshness. */
+async function lags({ admin }: Broker): Promise<{ group: string; lag: number }[]> {
+  const names = (await admin.topics()).map(({ name }) => name)
+  const rows = []
+  for (const { name, from, transactional } of pipeline) {
+    if (transactional) continue
+    for (const topic of names.filter((each) =>
+      from.some((source) =>
+        new RegExp(`(^|.)${source.name.replace('.', '\\.').replace('<space>', 'es_[0-9a-z_]+')}$`).test(each),
+      ),
+    )) {
+      for (const space of names.flatMap((each) => /vectors\.(es_[0-9a-z_]+)$/.exec(each)?.[1] ?? [])) {
+        const group = `freshet.${name}.${space}`
+        const committed = await admin.committed(group, topic)
+        if (committed.length === 0) continue
+        const ends = await admin.offsets(topic)
+        const lag = ends.reduce(
+          (sum, { partition, start, end }) =>
+            sum + Math.max(0, end - (committed.find((each) => each.partition === partition)?.offset ?? start)),
+          0,
+        )
+        rows.push({ group: `${group} on ${topic}`, lag })
+      }
+    }
+  }
+  return rows
+}
+
+async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number; complete: boolean }> {
+  const client = await connect(queryUrl(), { timeoutMs: 2_000 })
+  try {
+    const nothing = Buffer.from(JSON.stringify({ epoch: 1, documents: {} })).toString('base64url')
+    const { staleMs, ingestStaleMs, complete } = (await client.wait(nothing, 0)).asOf
+    return { staleMs, ingestStaleMs, complete }
+  } finally {
+    await client.close()
+  }
+}
+
+async function indexNow(url: string): Promise<{ url: string; collections: { name: string; points: number }[] }> {
+  const { collections, points, read } = connectQdrant({ url, timeoutMs: 3_000 })
+  const listed = await read('collections', (options) => collections.list({}, options))
+  const rows = await Promise.all(
+    listed.collections.map(async ({ name }) => {
+      const { result } = await read('a count', (options) =>
+        points.count({ collectionName: name, exact: true }, options),
+      )
+      return { name, points: Number(result?.count ?? 0) }
+    }),
+  )
+  return { url, collections: rows }
+}
+
+function print({ roles, kafka, freshness, index }: State): void {
+  for (const { role, url, state } of roles) console.log(`${role.padEnd(10)} ${state.padEnd(12)} ${url}`)
+  console.log(
+    typeof freshness === 'string'
+      ? `freshness  ${freshness}`
+      : `freshness  ${freshness.complete ? `${Math.round(freshness.staleMs)} ms behind` : 'not complete yet'}; sources ${Math.round(freshness.ingestStaleMs)} ms behind`,
+  )
+  if (typeof kafka === 'string') console.log(`kafka      ${kafka}`)
+  else {
+    for (const { group, lag } of kafka.stages) console.log(`lag        ${String(lag).padStart(8)}  ${group}`)
+    for (const { name, partitions, offsets } of kafka.topics)
+      console.log(`topic      ${String(offsets).padStart(8)}  ${name} (${partitions} partitions)`)
+  }
+  if (typeof index === 'string') console.log(`index      ${index}`)
+  else
+    for (const { name, points } of index.collections)
+      console.log(`index      ${String(points).padStart(8)}  points in ${name}`)
+}
