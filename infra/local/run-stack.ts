@@ -13,13 +13,14 @@ export async function runStack(
   work: (stack: Stack, signal: AbortSignal) => Promise<number | undefined> | undefined,
 ): Promise<number> {
   const abort = new AbortController()
+  const hurry = new AbortController()
   const asked = Promise.withResolvers<number>()
   let stack: Stack | null = null
   let lastMs = Number.NEGATIVE_INFINITY
   const ask = () => {
     if (performance.now() - lastMs < repeatMsMin) return
     lastMs = performance.now()
-    if (abort.signal.aborted) void stack?.stop({ hurry: true })
+    if (abort.signal.aborted) hurry.abort()
     abort.abort(new Error('stopped by a signal'))
     asked.resolve(0)
   }
@@ -29,8 +30,9 @@ export async function runStack(
   // Listening for its end keeps the channel to the launcher, and with it this process, alive.
   process.channel?.unref()
   try {
-    stack = await startStack({ ...options, signal: abort.signal })
+    stack = await startStack({ ...options, signal: abort.signal, hurry: hurry.signal })
     const started = stack
+    hurry.signal.addEventListener('abort', () => void started.stop({ hurry: true }))
     const worked = async () => (await work(started, abort.signal)) ?? (await new Promise<number>(() => {}))
     return await Promise.race([worked(), asked.promise, stack.failed.then(() => 1)])
   } catch (error) {

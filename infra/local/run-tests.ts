@@ -10,7 +10,6 @@ import { freeBase, portsFrom } from './ports.ts'
 import { progressReporter } from './progress.ts'
 import { runStack } from './run-stack.ts'
 import { localSettings, repositoryDir } from './settings.ts'
-import type { Stack } from './stack.ts'
 
 /**
  * What `npm test` runs: the static checks, then every test of the repository against a stack of its own, which is gone afterwards. Arguments
@@ -36,7 +35,7 @@ try {
   const failed = await runStack({ ...settings, portBase, dataDir, report }, async (stack, signal) => {
     process.stdout.write(`${await checked}\n`)
     await stack.connectReady
-    outcome = await runTests(files, portBase, stack, signal)
+    outcome = await runTests(files, portBase, signal)
     return outcome
   })
   process.exitCode = failed || outcome
@@ -60,12 +59,7 @@ function testFiles(chosen: readonly string[]): readonly string[] {
   return files.sort()
 }
 
-async function runTests(
-  files: readonly string[],
-  portBase: number,
-  stack: Stack,
-  signal: AbortSignal,
-): Promise<number> {
+async function runTests(files: readonly string[], portBase: number, signal: AbortSignal): Promise<number> {
   const args = ['--test', `--test-concurrency=${concurrentFilesMax}`, `--test-timeout=${fileMsMax}`, ...files]
   const child = spawn(process.execPath, args, {
     cwd: repositoryDir,

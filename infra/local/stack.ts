@@ -1,24 +1,18 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { reasonOf } from '../../streams/errors.ts'
 import { endLeftovers } from './leftovers.ts'
 import { tryLock } from './lock.js'
-import type { Part, PartEvent } from './part-process.ts'
-import { connectPart } from './parts/connect.ts'
-import { kafkaPart } from './parts/kafka.ts'
+import type { PartEvent } from './part-process.ts'
 import type { Places } from './parts/places.ts'
-import { qdrantPart, serves } from './parts/qdrant.ts'
-import { registryPart } from './parts/registry.ts'
+import { reachable } from './parts/qdrant.ts'
 import { type Role, rolePart } from './parts/role.ts'
 import { type Ports, portsFrom, requireFree } from './ports.ts'
-import { onPath } from './prerequisites.js'
-import { type SetupEvent, setUp, type ToolName } from './setup.ts'
+import { type SetupEvent, setUp, type Tools } from './setup.ts'
+import { makers, type PartName, type Plan, planOf } from './stack-plan.ts'
 import { Supervisor } from './supervisor.ts'
 
-export type PartName = 'kafka' | 'registry' | 'qdrant' | 'connect'
 export type StackEvent = SetupEvent | PartEvent
-export type { Role }
+export type { PartName, Role }
 
 export interface StackOptions {
   readonly portBase: number
@@ -35,6 +29,8 @@ export interface StackOptions {
   readonly models?: readonly string[]
   /** Gives the start up: what has begun is stopped, and `startStack` rejects. */
   readonly signal?: AbortSignal
+  /** With `signal` aborted, gives up the order and the patience of that stop. */
+  readonly hurry?: AbortSignal
   report(event: StackEvent): void
 }
 
@@ -69,127 +65,105 @@ export interface StackPart {
   restart(): Promise<void>
 }
 
-const allParts: readonly PartName[] = ['kafka', 'registry', 'qdrant', 'connect']
-
 /**
  * Starts Kafka, schema registry, Qdrant and Kafka Connect on this machine, without containers, and downloads them first where they
  * are missing. Resolves when all but Connect serve. Rejects, with nothing left running, if a part does not start, if a port is
  * taken, or if the data folder is in use.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { dataDir, toolsDir, portBase, report, signal } = options
-  const ports = portsFrom(portBase)
-  const names = options.parts ?? allParts
-  const embedded = names.includes('qdrant') && !options.qdrantUrl && !onPath('qdrant')
-  const local = names.filter((name) => name !== 'qdrant' || !options.qdrantUrl)
+  const { dataDir, portBase, report, signal } = options
   const runDir = join(dataDir, 'run')
-  const logDir = join(dataDir, 'logs')
   mkdirSync(runDir, { recursive: true })
   const release = holdFolder(dataDir)
   const setupAbort = new AbortController()
+  let supervisor: Supervisor | null = null
+  let released: Promise<void> | null = null
+  const stop = async (how: { hurry?: boolean } = {}): Promise<void> => {
+    setupAbort.abort(new Error('the stack is stopping'))
+    const stopped = supervisor?.stop(how) ?? Promise.resolve()
+    released ??= stopped.finally(release)
+    await released
+  }
+  const giveUp = () => void stop()
+  const hurry = () => void stop({ hurry: true })
+  signal?.addEventListener('abort', giveUp)
+  options.hurry?.addEventListener('abort', hurry)
   try {
     await endLeftovers(runDir, report)
-    await requireFree(
-      ports,
-      portBase,
-      local.flatMap((name) => portsOf[name]),
-    )
-    const tools = setUp({
-      toolsDir,
-      logDir,
-      tools: [...local.flatMap((name) => toolsOf[name]), ...(embedded ? (['python'] as const) : []), 'models'],
-      ...(options.models === undefined ? {} : { models: options.models }),
-      signal: setupAbort.signal,
-      report,
-    })
-    const places: Places = { ports, dataDir, archiveDir: join(toolsDir, 'class-archives'), tools }
-    const supervisor = new Supervisor({
-      parts: [
-        ...local.map((name) => makers[name](places, embedded)),
-        ...(options.roles ?? []).map((role) => rolePart(role, local)),
-      ],
-      runDir,
-      logDir,
-      report,
-    })
-    let released: Promise<void> | null = null
-    const stop = async (how: { hurry?: boolean } = {}) => {
-      setupAbort.abort(new Error('the stack is stopping'))
-      const stopped = supervisor.stop(how)
-      released ??= stopped.finally(release)
-      await released
-    }
-    const giveUp = () => void stop()
-    signal?.addEventListener('abort', giveUp)
-    try {
-      signal?.throwIfAborted()
-      const served = [...local.filter((name) => name !== 'connect'), ...(options.roles ?? []).map(({ name }) => name)]
-      const failure = supervisor.failed.then((error) => Promise.reject(error))
-      failure.catch(() => {})
-      await Promise.race([
-        Promise.all([
-          ...served.map(async (name) => await supervisor.ready(name)),
-          tools.models,
-          ...(options.qdrantUrl ? [reachable(options.qdrantUrl)] : []),
-        ]),
-        failure,
-      ])
-    } catch (error) {
-      await stop()
-      throw signal?.aborted ? signal.reason : error
-    } finally {
-      signal?.removeEventListener('abort', giveUp)
-    }
+    const plan = planOf(options)
+    await requireFree(portsFrom(portBase), portBase, plan.ports)
+    signal?.throwIfAborted()
+    const tools = setUp({ ...options, logDir: join(dataDir, 'logs'), tools: plan.tools, signal: setupAbort.signal })
+    supervisor = supervise(options, plan, tools, runDir)
+    await serving(supervisor, options, plan, tools)
     void supervisor.failed.then(() => stop())
-    const connectReady = supervisor.ready('connect')
-    connectReady.catch(() => {})
-    return {
-      urls: {
-        kafka: `127.0.0.1:${ports.kafka}`,
-        registry: `http://127.0.0.1:${ports.registry}`,
-        connect: `http://127.0.0.1:${ports.connect}`,
-        qdrant: options.qdrantUrl ?? `http://127.0.0.1:${ports.qdrant}`,
-      },
-      ports,
-      modelsDir: await tools.models,
-      connectReady,
-      failed: supervisor.failed,
-      part: (name) => ({
-        get pid() {
-          return supervisor.part(name).pid
-        },
-        kill: async (kind) => await supervisor.part(name).kill(kind),
-        restart: async () => await supervisor.restart(name),
-      }),
-      startRole: async (role) => await supervisor.add(rolePart(role, local)),
-      stop,
-    }
+    return stackOf(supervisor, options, plan, await tools.models, stop)
   } catch (error) {
-    setupAbort.abort(error)
-    release()
-    throw error
+    await stop()
+    throw signal?.aborted ? signal.reason : error
+  } finally {
+    signal?.removeEventListener('abort', giveUp)
+    options.hurry?.removeEventListener('abort', hurry)
   }
 }
 
-const makers: Readonly<Record<PartName, (places: Places, embedded: boolean) => Part>> = {
-  kafka: kafkaPart,
-  registry: registryPart,
-  connect: connectPart,
-  qdrant: (places, embedded) => qdrantPart(places, { server: !embedded }),
+function supervise(options: StackOptions, { local, embedded }: Plan, tools: Tools, runDir: string): Supervisor {
+  const { dataDir, toolsDir, portBase, roles = [], report } = options
+  const places: Places = { ports: portsFrom(portBase), dataDir, archiveDir: join(toolsDir, 'class-archives'), tools }
+  return new Supervisor({
+    parts: [...local.map((name) => makers[name](places, embedded)), ...roles.map((role) => rolePart(role, local))],
+    runDir,
+    logDir: join(dataDir, 'logs'),
+    report,
+  })
 }
 
-const portsOf: Readonly<Record<PartName, readonly (keyof Ports)[]>> = {
-  kafka: ['kafka', 'controller'],
-  registry: ['registry'],
-  connect: ['connect'],
-  qdrant: ['qdrant'],
+/** Resolves when all but Connect serve and the models are there; rejects with the first thing that fails. */
+async function serving(supervisor: Supervisor, options: StackOptions, { local }: Plan, tools: Tools): Promise<void> {
+  const names = [...local.filter((name) => name !== 'connect'), ...(options.roles ?? []).map(({ name }) => name)]
+  const failure = supervisor.failed.then((error) => Promise.reject(error))
+  failure.catch(() => {})
+  const served = Promise.all([
+    ...names.map(async (name) => await supervisor.ready(name)),
+    tools.models,
+    ...(options.qdrantUrl ? [reachable(options.qdrantUrl)] : []),
+  ])
+  await Promise.race([served, failure])
 }
 
-const toolsOf: Readonly<Record<PartName, readonly ToolName[]>> = {
-  kafka: ['kafka'],
-  registry: ['registry'],
-  connect: ['kafka', 'connect'],
-  qdrant: [],
+function stackOf(
+  supervisor: Supervisor,
+  options: StackOptions,
+  plan: Plan,
+  modelsDir: string,
+  stop: Stack['stop'],
+): Stack {
+  const ports = portsFrom(options.portBase)
+  const connectReady = plan.local.includes('connect')
+    ? supervisor.ready('connect')
+    : Promise.reject(new Error('this stack has no Kafka Connect'))
+  connectReady.catch(() => {})
+  return {
+    urls: {
+      kafka: `127.0.0.1:${ports.kafka}`,
+      registry: `http://127.0.0.1:${ports.registry}`,
+      connect: `http://127.0.0.1:${ports.connect}`,
+      qdrant: options.qdrantUrl ?? `http://127.0.0.1:${ports.qdrant}`,
+    },
+    ports,
+    modelsDir,
+    connectReady,
+    failed: supervisor.failed,
+    part: (name) => ({
+      get pid() {
+        return supervisor.part(name).pid
+      },
+      kill: async (signal) => await supervisor.part(name).kill(signal),
+      restart: async () => await supervisor.restart(name),
+    }),
+    startRole: async (role) => await supervisor.add(rolePart(role, plan.local)),
+    stop,
+  }
 }
 
 /** One stack for each data folder: two would write into the same files. */
@@ -199,20 +173,4 @@ function holdFolder(dataDir: string): () => void {
   throw new Error(
     `the data folder ${dataDir} is in use by another stack (process ${holder}); stop that one, or set FRESHET_DATA and FRESHET_PORT_BASE`,
   )
-}
-
-const reachMsMax = 10_000
-const reachEveryMs = 200
-
-async function reachable(url: string): Promise<void> {
-  const probe = serves(url)
-  const deadline = performance.now() + reachMsMax
-  for (;;) {
-    try {
-      return await probe(AbortSignal.timeout(reachMsMax))
-    } catch (cause) {
-      if (performance.now() > deadline) throw new Error(`no Qdrant answers at ${url}: ${reasonOf(cause)}`, { cause })
-      await delay(reachEveryMs)
-    }
-  }
 }

@@ -1,6 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { QdrantClient } from '@qdrant/js-client-grpc'
+import { reasonOf } from '../../../streams/errors.ts'
 import type { Command, Part } from '../part-process.ts'
 import type { Places } from './places.ts'
 
@@ -19,10 +21,27 @@ export function qdrantPart(places: Places, { server }: { server: boolean }): Par
 }
 
 /** A probe of a Qdrant's health over gRPC. */
-export function serves(url: string): (signal: AbortSignal) => Promise<void> {
+function serves(url: string): (signal: AbortSignal) => Promise<void> {
   const client = new QdrantClient({ url, checkCompatibility: false, timeout: Number.POSITIVE_INFINITY })
   return async (signal) => {
     await client.api('service').healthCheck({}, { signal })
+  }
+}
+
+const reachMsMax = 10_000
+const reachEveryMs = 200
+
+/** Resolves when a Qdrant that runs elsewhere answers; rejects if it does not for some time. */
+export async function reachable(url: string): Promise<void> {
+  const probe = serves(url)
+  const deadline = performance.now() + reachMsMax
+  for (;;) {
+    try {
+      return await probe(AbortSignal.timeout(reachMsMax))
+    } catch (cause) {
+      if (performance.now() > deadline) throw new Error(`no Qdrant answers at ${url}: ${reasonOf(cause)}`, { cause })
+      await delay(reachEveryMs)
+    }
   }
 }
 
