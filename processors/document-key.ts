@@ -1,0 +1,40 @@
+import { isUtf8 } from 'node:buffer'
+import { Reject } from '../streams/errors.ts'
+import { shown } from './clean-characters.ts'
+
+/** Bytes of a key in UTF-8, the tenant and the slash counted. */
+export const keyBytesMax = 512
+
+const fix = 'the key must be tenant/id in UTF-8, like acme/handbook-7'
+const tenantName = /^[a-z0-9][a-z0-9_-]{0,62}$/
+
+/**
+ * Takes the key of a document, `tenant/id`, apart. The id is everything behind the first slash, and may hold more of them.
+ * Throws `Reject` for a key that no document can have.
+ */
+export function checkKey(key: Buffer | string | null): { tenant: string; id: string } {
+  if (key === null) throw new Reject(`key: is null; ${fix}`)
+  const bytes = typeof key === 'string' ? Buffer.byteLength(key) : key.length
+  if (bytes > keyBytesMax)
+    throw new Reject(`key: has ${bytes} bytes (${printable(key)}), more than ${keyBytesMax}; use a shorter id`)
+  if (typeof key === 'string' ? !key.isWellFormed() : !isUtf8(key))
+    throw new Reject(`key: is not valid UTF-8 (${printable(key)}); ${fix}`)
+  const text = key.toString()
+  const slash = text.indexOf('/')
+  if (slash < 0) throw new Reject(`key: has no slash (${shown(text)}); ${fix}`)
+  const tenant = text.slice(0, slash)
+  const id = text.slice(slash + 1)
+  if (tenant.startsWith('~')) throw new Reject(`key: tenant ${shown(tenant)} is reserved; ${fix}`)
+  if (!tenantName.test(tenant))
+    throw new Reject(
+      `key: tenant ${shown(tenant)} must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit; ${fix}`,
+    )
+  if (id === '') throw new Reject(`key: the id is empty (${shown(text)}); ${fix}`)
+  if (/\p{Cc}/u.test(id)) throw new Reject(`key: the id has control characters (${shown(id)}); remove them`)
+  return { tenant, id }
+}
+
+/** The bytes as Latin-1 would have them, since they may be no text at all. */
+function printable(key: Buffer | string): string {
+  return shown(typeof key === 'string' ? key : key.toString('latin1'))
+}
