@@ -6,9 +6,15 @@ export interface Client {
   readonly limits: Readonly<Record<string, number>>
   search(request: SearchRequest): Promise<SearchAnswer>
   /** Resolves with a token once Kafka has the documents; with `ack: 'indexed'`, once they can be found. */
-  publish(documents: readonly PublishItem[], options?: { ack?: 'accepted' | 'indexed'; timeoutMs?: number }): Promise<PublishAnswer>
+  publish(
+    documents: readonly PublishItem[],
+    options?: { ack?: 'accepted' | 'indexed'; timeoutMs?: number },
+  ): Promise<PublishAnswer>
   /** Resolves when the index has everything that the token stands for. */
-  wait(after: string, timeoutMs?: number): Promise<{ readonly documents: readonly DocumentOutcome[]; readonly asOf: AsOf }>
+  wait(
+    after: string,
+    timeoutMs?: number,
+  ): Promise<{ readonly documents: readonly DocumentOutcome[]; readonly asOf: AsOf }>
   close(): Promise<void>
 }
 
@@ -19,7 +25,10 @@ export interface SearchRequest {
   readonly filter?: Readonly<Record<string, unknown>>
   readonly groupBy?: 'document'
   readonly language?: string
-  readonly freshness?: 'any' | { readonly maxStalenessMs: number; readonly timeoutMs?: number } | { readonly after: string; readonly timeoutMs?: number; readonly onTimeout?: 'error' | 'stale' }
+  readonly freshness?:
+    | 'any'
+    | { readonly maxStalenessMs: number; readonly timeoutMs?: number }
+    | { readonly after: string; readonly timeoutMs?: number; readonly onTimeout?: 'error' | 'stale' }
 }
 
 export interface AsOf {
@@ -48,7 +57,15 @@ export interface SearchAnswer {
 }
 
 export type PublishItem =
-  | { readonly id: string; readonly text: string; readonly title?: string | null; readonly contentType?: string | null; readonly url?: string | null; readonly language?: string | null; readonly attributes?: Readonly<Record<string, string | number | boolean | readonly string[]>> }
+  | {
+      readonly id: string
+      readonly text: string
+      readonly title?: string | null
+      readonly contentType?: string | null
+      readonly url?: string | null
+      readonly language?: string | null
+      readonly attributes?: Readonly<Record<string, string | number | boolean | readonly string[]>>
+    }
   | { readonly id: string; readonly delete: true }
 
 export interface DocumentOutcome {
@@ -93,15 +110,20 @@ export async function connect(url: string, { timeoutMs = 5_000 }: { timeoutMs?: 
   let gone: FreshetError | null = null
 
   const ready = await new Promise<Message>((resolve, reject) => {
-    const unreachable = () => reject(new FreshetError('unreachable', `no query service answers at ${url}; start one with npm start`, true))
+    const unreachable = () =>
+      reject(new FreshetError('unreachable', `no query service answers at ${url}; start one with npm start`, true))
     const timer = setTimeout(unreachable, timeoutMs)
     socket.addEventListener('error', unreachable)
-    socket.addEventListener('message', ({ data }) => {
-      const message = JSON.parse(String(data)) as Message
-      if (message.type !== 'ready') return
-      clearTimeout(timer)
-      resolve(message)
-    }, { once: true })
+    socket.addEventListener(
+      'message',
+      ({ data }) => {
+        const message = JSON.parse(String(data)) as Message
+        if (message.type !== 'ready') return
+        clearTimeout(timer)
+        resolve(message)
+      },
+      { once: true },
+    )
   })
 
   socket.addEventListener('message', ({ data }) => {
@@ -114,7 +136,8 @@ export async function connect(url: string, { timeoutMs = 5_000 }: { timeoutMs?: 
       return
     }
     waiting.delete(id)
-    if (type === 'error') operation.reject(new FreshetError(String(message.code), String(message.message), message.retryable === true))
+    if (type === 'error')
+      operation.reject(new FreshetError(String(message.code), String(message.message), message.retryable === true))
     else operation.resolve({ ...message, ...(operation.token !== undefined && { token: operation.token }) })
   })
   socket.addEventListener('close', ({ code, reason }) => {
