@@ -80,11 +80,13 @@ export function hasLettersOrDigits(text: string): boolean {
   return /[\p{L}\p{N}]/u.test(text)
 }
 
-/** A value as it can stand in a message: one line, JSON quotes and escapes, at most 60 characters of it. */
+const shownCharsMax = 60
+
+/** A value as it can stand in a message: one line, JSON quotes and escapes, cut to 60 characters. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, 61) : value) ?? String(value)
-  const escaped = text
-    .slice(0, 200)
-    .replace(/[^\x20-\x7e\p{L}\p{N}\p{P}\p{S}]/gu, (c) => `\\u${c.codePointAt(0)?.toString(16).padStart(4, '0')}`)
-  return escaped.length > 63 ? `${escaped.slice(0, 60)}…` : escaped
+  if (typeof value === 'string' && value.length > shownCharsMax)
+    return `${shown(value.slice(0, shownCharsMax)).slice(0, -1)}…"`
+  const text = JSON.stringify(value) ?? String(value)
+  const line = typeof value === 'string' || text.length <= shownCharsMax ? text : `${text.slice(0, shownCharsMax)}…`
+  return line.replace(/[^\x20\p{L}\p{N}\p{P}\p{S}]/gu, (c) => `\\u${c.codePointAt(0)?.toString(16).padStart(4, '0')}`)
 }
