@@ -5,7 +5,10 @@ import { pipeline } from '../processors/pipeline.ts'
 import { addressesOf, loadConfig, queryConfig, workerConfig } from '../services/config.ts'
 import type { Broker } from '../streams/broker.ts'
 import { reasonOf } from '../streams/errors.ts'
+import { groupOf } from '../streams/runner.ts'
+import { nameIn } from '../streams/topic.ts'
 import { queryUrl } from './connection.ts'
+import { spacesIn } from './spaces.ts'
 import { topicRows, withBroker } from './topics.ts'
 
 export function status(): Command {
@@ -24,7 +27,7 @@ export function status(): Command {
 interface State {
   readonly roles: readonly { role: string; url: string; admin: string; state: string }[]
   /** Of every topic and stage; or why Kafka does not say. */
-  readonly kafka: { topics: Awaited<ReturnType<typeof topicRows>>; stages: { group: string; lag: number }[] } | string
+  readonly kafka: { topics: Awaited<ReturnType<typeof topicRows>>; stages: Awaited<ReturnType<typeof lags>> } | string
   readonly freshness: { staleMs: number; ingestStaleMs: number; complete: boolean } | string
   readonly index: { url: string; collections: { name: string; points: number }[] } | string
 }
@@ -42,7 +45,10 @@ async function stateOf(): Promise<State> {
   ]
   const [states, kafka, freshness, index] = await Promise.all([
     Promise.all(roles.map(async (role) => ({ ...role, state: await health(role.admin) }))),
-    withBroker(async (broker) => ({ topics: await topicRows(broker), stages: await lags(broker) })).catch(reasonOf),
+    withBroker(async (broker) => ({
+      topics: await topicRows(broker),
+      stages: await lags(broker, config.topicPrefix),
+    })).catch(reasonOf),
     freshnessNow().catch(reasonOf),
     indexNow(addressesOf(config).qdrant).catch(reasonOf),
   ])
@@ -60,27 +66,22 @@ async function health(admin: string): Promise<string> {
 }
 
 /** Offsets behind, by consumer group. A transactional stage keeps its position elsewhere: its staleness is under freshness. */
-async function lags({ admin }: Broker): Promise<{ group: string; lag: number }[]> {
+async function lags({ admin }: Broker, prefix: string): Promise<{ group: string; topic: string; lag: number }[]> {
   const names = (await admin.topics()).map(({ name }) => name)
   const rows = []
-  for (const { name, from, transactional } of pipeline) {
-    if (transactional) continue
-    for (const topic of names.filter((each) =>
-      from.some((source) =>
-        new RegExp(`(^|.)${source.name.replace('.', '\\.').replace('<space>', 'es_[0-9a-z_]+')}$`).test(each),
-      ),
-    )) {
-      for (const space of names.flatMap((each) => /vectors\.(es_[0-9a-z_]+)$/.exec(each)?.[1] ?? [])) {
-        const group = `freshet.${name}.${space}`
+  for (const space of spacesIn(names)) {
+    const scope = { prefix, space }
+    for (const processor of pipeline) {
+      if (processor.transactional) continue
+      const group = groupOf(scope, processor)
+      for (const topic of processor.from.map((from) => nameIn(scope, from)).filter((name) => names.includes(name))) {
         const committed = await admin.committed(group, topic)
         if (committed.length === 0) continue
-        const ends = await admin.offsets(topic)
-        const lag = ends.reduce(
-          (sum, { partition, start, end }) =>
-            sum + Math.max(0, end - (committed.find((each) => each.partition === partition)?.offset ?? start)),
-          0,
-        )
-        rows.push({ group: `${group} on ${topic}`, lag })
+        const lag = (await admin.offsets(topic)).reduce((sum, { partition, start, end }) => {
+          const next = committed.find((each) => each.partition === partition)?.offset ?? start
+          return sum + Math.max(0, end - next)
+        }, 0)
+        rows.push({ group, topic, lag })
       }
     }
   }
@@ -121,7 +122,8 @@ function print({ roles, kafka, freshness, index }: State): void {
   )
   if (typeof kafka === 'string') console.log(`kafka      ${kafka}`)
   else {
-    for (const { group, lag } of kafka.stages) console.log(`lag        ${String(lag).padStart(8)}  ${group}`)
+    for (const { group, topic, lag } of kafka.stages)
+      console.log(`lag        ${String(lag).padStart(8)}  ${group} on ${topic}`)
     for (const { name, partitions, offsets } of kafka.topics)
       console.log(`topic      ${String(offsets).padStart(8)}  ${name} (${partitions} partitions)`)
   }

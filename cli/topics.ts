@@ -1,8 +1,10 @@
 import { Command } from 'commander'
 import { catalogue } from '../schemas/topics.ts'
+import { loadConfig, queryConfig } from '../services/config.ts'
 import type { Broker } from '../streams/broker.ts'
-import { kafkaBroker } from '../streams/brokers/kafka.ts'
+import { nameIn } from '../streams/topic.ts'
 import { addresses } from './connection.ts'
+import { spacesIn } from './spaces.ts'
 
 export function topics(): Command {
   return new Command('topics')
@@ -22,6 +24,8 @@ export function topics(): Command {
 }
 
 export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
+  // Loaded only by the commands that ask Kafka: the others start faster.
+  const { kafkaBroker } = await import('../streams/brokers/kafka.ts')
   const broker = kafkaBroker({ brokers: [...addresses().kafka], clientId: 'freshet-cli' })
   try {
     await broker.admin.ready(5_000)
@@ -41,12 +45,15 @@ export interface TopicRow {
 
 export async function topicRows({ admin }: Broker): Promise<TopicRow[]> {
   const states = await admin.topics()
+  const { topicPrefix } = loadConfig(queryConfig, { env: process.env })
   const rows: TopicRow[] = []
-  for (const { name: pattern, about } of catalogue) {
-    const matches = new RegExp(`${pattern.replace('.', '\\.').replace('<space>', 'es_[0-9a-z_]+')}$`)
-    for (const { name, partitions } of states.filter((state) => matches.test(state.name))) {
+  for (const topic of catalogue) {
+    const names = topic.name.includes('<space>')
+      ? spacesIn(states.map(({ name }) => name)).map((space) => nameIn({ prefix: topicPrefix, space }, topic))
+      : [topicPrefix + topic.name]
+    for (const { name, partitions } of states.filter((state) => names.includes(state.name))) {
       const offsets = (await admin.offsets(name)).reduce((sum, { start, end }) => sum + end - start, 0)
-      rows.push({ name, about, partitions, offsets })
+      rows.push({ name, about: topic.about, partitions, offsets })
     }
   }
   return rows

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
+import { progressReporter } from '../infra/local/progress.ts'
 import { runStack } from '../infra/local/run-stack.ts'
 import { localSettings } from '../infra/local/settings.ts'
 import type { Stack } from '../infra/local/stack.ts'
 import { ingestReadmes } from './readmes.ts'
 import { localRoles } from './roles.ts'
-import { stackProgress } from './stack-progress.ts'
 
 export function up(): Command {
   return new Command('up')
@@ -13,12 +13,10 @@ export function up(): Command {
     .addHelpText('after', '\nExample: FRESHET_PORT_BASE=19000 FRESHET_DATA=/tmp/freshet freshet up')
     .action(async ({ sample }: { sample: boolean }) => {
       const settings = localSettings(process.env)
-      const progress = stackProgress(process.stderr)
       const began = performance.now()
       process.exitCode = await runStack(
-        { ...settings, roles: localRoles(settings), report: progress.report },
+        { ...settings, roles: localRoles(settings), report: progressReporter(process.stderr) },
         async (stack, signal) => {
-          progress.close()
           console.log(`\nFreshet runs, after ${seconds(performance.now() - began)}.`)
           stack.connectReady.then(() => console.log(`Kafka Connect serves at ${stack.urls.connect}`)).catch(() => {})
           if (sample) await ingestReadmes(settings, signal)

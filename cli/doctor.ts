@@ -1,0 +1,132 @@
+import { existsSync, statfsSync } from 'node:fs'
+import { Command } from 'commander'
+import { connectQdrant } from '../connectors/qdrant/client.ts'
+import { modelNamed } from '../engine/models.ts'
+import { type Requirement, requirePrerequisites } from '../infra/local/prerequisites.js'
+import { localSettings } from '../infra/local/settings.ts'
+import { configFaults } from '../schemas/ensure-topics.ts'
+import { catalogue } from '../schemas/topics.ts'
+import { addressesOf, loadConfig, queryConfig, workerConfig } from '../services/config.ts'
+import { reasonOf } from '../streams/errors.ts'
+import { nameIn } from '../streams/topic.ts'
+import { spaceIn } from './spaces.ts'
+import { withBroker } from './topics.ts'
+
+export function doctor(): Command {
+  return new Command('doctor')
+    .description('Says what is missing or wrong, and the exact change that helps.')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample: freshet doctor')
+    .action(async ({ json }: { json?: true }) => {
+      const findings: Finding[] = []
+      for (const [name, check] of checks) findings.push(await found(name, check))
+      if (json) console.log(JSON.stringify(findings, null, 2))
+      else
+        for (const { name, fault } of findings)
+          console.log(fault === null ? `✓ ${name}` : `✗ ${name}\n  ${fault.replaceAll('\n', '\n  ')}`)
+      if (findings.some(({ fault }) => fault !== null)) process.exitCode = 1
+    })
+}
+
+interface Finding {
+  readonly name: string
+  /** What is wrong, and what to do; null: nothing. */
+  readonly fault: string | null
+}
+
+async function found(name: string, check: () => Promise<void> | void): Promise<Finding> {
+  try {
+    await check()
+    return { name, fault: null }
+  } catch (error) {
+    return { name, fault: reasonOf(error) }
+  }
+}
+
+const config = () => ({
+  ...loadConfig(workerConfig, { env: process.env }),
+  ...loadConfig(queryConfig, { env: process.env }),
+})
+
+const programs: readonly Requirement[] = ['node', 'npm', 'java', 'maven', 'python']
+
+const checks: readonly [string, () => Promise<void> | void][] = [
+  ['programs that the local stack needs', () => requirePrerequisites(programs)],
+  ['configuration', () => void config()],
+  [
+    'space on the disk',
+    () => {
+      const { dataDir } = localSettings(process.env)
+      const { bavail, bsize } = statfsSync(existsSync(dataDir) ? dataDir : '.')
+      const free = bavail * bsize
+      if (free < DISK_BYTES_MIN)
+        throw new Error(
+          `${Math.round(free / 2 ** 20)} MiB are free and ${DISK_BYTES_MIN / 2 ** 20} are wanted; free some, or set FRESHET_DATA to another disk`,
+        )
+    },
+  ],
+  [
+    'model files',
+    () => {
+      const { models } = addressesOf(config())
+      const model = modelNamed(config().model)
+      for (const { file } of [model.onnx, model.tokenizer]) {
+        if (!existsSync(`${models}/${model.name}/${file}`))
+          throw new Error(`${models}/${model.name}/${file} is not there; npm start downloads it`)
+      }
+    },
+  ],
+  ['Kafka', () => withBroker(async ({ admin }) => void (await admin.topics()))],
+  [
+    'topics',
+    () =>
+      withBroker(async ({ admin }) => {
+        const present = await admin.topics()
+        const scope = { prefix: config().topicPrefix, space: spaceIn(present.map(({ name }) => name)) ?? '' }
+        const faults: string[] = []
+        for (const topic of catalogue) {
+          const name = nameIn(scope, topic)
+          if (!present.some((each) => each.name === name)) faults.push(`topic ${name} is missing; npm start creates it`)
+          else faults.push(...configFaults(name, topic, await admin.topicConfig(name)))
+        }
+        if (faults.length > 0) throw new Error(faults.join('\n'))
+      }),
+  ],
+  [
+    'schema registry',
+    async () => {
+      const { registry } = addressesOf(config())
+      const response = await fetch(`${registry}/config`, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((cause) => {
+        throw new Error(`nobody answers at ${registry}; start it with npm start, or set FRESHET_REGISTRY`, { cause })
+      })
+      const { compatibilityLevel } = (await response.json()) as { compatibilityLevel?: string }
+      if (compatibilityLevel !== 'BACKWARD') {
+        throw new Error(
+          `its compatibility is ${compatibilityLevel}; curl -X PUT -H 'content-type: application/json' -d '{"compatibility":"BACKWARD"}' ${registry}/config`,
+        )
+      }
+    },
+  ],
+  [
+    'Qdrant',
+    async () => {
+      const { qdrant } = addressesOf(config())
+      const { service, read } = connectQdrant({ url: qdrant, timeoutMs: TIMEOUT_MS })
+      await read('a health check', (options) => service.healthCheck({}, options))
+    },
+  ],
+  ['worker', () => ready('worker', config().workerPort ?? config().portBase + 90)],
+  ['query service', () => ready('query service', config().queryAdminPort ?? config().portBase + 91)],
+]
+
+const DISK_BYTES_MIN = 2 * 2 ** 30
+const TIMEOUT_MS = 3_000
+
+async function ready(role: string, port: number): Promise<void> {
+  const url = `http://127.0.0.1:${port}/health/ready`
+  const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((cause) => {
+    throw new Error(`the ${role} does not answer at ${url}; start it with npm start`, { cause })
+  })
+  if (!response.ok)
+    throw new Error(`the ${role} is not ready: ${await response.text()}; see its log under logs in FRESHET_DATA`)
+}

@@ -1,0 +1,88 @@
+import { type Client, FreshetError, type PublishItem } from '../client/client.ts'
+
+export interface Publishing<T> {
+  /** The item can be found (or is gone), or why it was rejected. */
+  done(item: T, rejection: string | null): void
+  /** Called now and then, after some items are done. */
+  saved(): void
+}
+
+/**
+ * Publishes all items in batches, several under way at once, and resolves when each can be found. Items of one id stay in
+ * order: a batch holds an id once, and the next batch with it waits.
+ */
+export async function publishAll<T extends { readonly item: PublishItem }>(
+  client: Client,
+  items: AsyncIterable<T>,
+  { done, saved }: Publishing<T>,
+): Promise<void> {
+  const under = new Set<Promise<void>>()
+  const busy = new Map<string, Promise<void>>()
+  let batch: T[] = []
+  let bytes = 0
+
+  const send = async (): Promise<void> => {
+    const sending = batch
+    if (sending.length === 0) return
+    batch = []
+    bytes = 0
+    const before = sending.flatMap(({ item }) => busy.get(item.id) ?? [])
+    const work = Promise.all(before)
+      .then(() => publishBatch(client, sending, done))
+      .then(saved)
+      .finally(() => under.delete(work))
+    for (const { item } of sending) busy.set(item.id, work)
+    under.add(work)
+    if (under.size >= BATCHES_UNDER_WAY_MAX) await Promise.race(under)
+  }
+
+  for await (const each of items) {
+    const size = 'text' in each.item ? Buffer.byteLength(each.item.text) * JSON_GROWTH : 0
+    const twice = batch.some(({ item }) => item.id === each.item.id)
+    if (twice || batch.length >= BATCH_ITEMS_MAX || (batch.length > 0 && bytes + size > BATCH_BYTES_MAX)) await send()
+    batch.push(each)
+    bytes += size
+  }
+  await send()
+  await Promise.all(under)
+}
+
+const BATCHES_UNDER_WAY_MAX = 4
+const BATCH_ITEMS_MAX = 32
+const BATCH_BYTES_MAX = 256 * 1024
+/** Quotes and line breaks take two bytes in JSON. */
+const JSON_GROWTH = 1.1
+const WAIT_MS = 60_000
+
+async function publishBatch<T extends { readonly item: PublishItem }>(
+  client: Client,
+  batch: readonly T[],
+  done: Publishing<T>['done'],
+): Promise<void> {
+  try {
+    const { token } = await client.publish(batch.map(({ item }) => item))
+    const outcomes = new Map<string, string | null>()
+    for (const { partition, offset, outcome, reason } of await waitFor(client, token))
+      outcomes.set(`${partition}/${offset}`, outcome === 'rejected' ? (reason ?? 'rejected') : null)
+    // One document each: then whose the outcome is, is plain. Of several, a rejection is found by publishing them one by one.
+    const rejections = [...outcomes.values()].filter((reason) => reason !== null)
+    if (rejections.length === 0 || batch.length === 1) for (const each of batch) done(each, rejections[0] ?? null)
+    else for (const each of batch) await publishBatch(client, [each], done)
+  } catch (error) {
+    if (!(error instanceof FreshetError) || (error.code !== 'rejected' && error.code !== 'bad_request')) throw error
+    // All or nothing: the others go through without the one that is refused.
+    if (batch.length === 1) done(batch[0]!, error.message.replace(/^documents\.0 \([^)]*\): /, ''))
+    else for (const each of batch) await publishBatch(client, [each], done)
+  }
+}
+
+/** As long as it takes: the index may have much before it. */
+async function waitFor(client: Client, token: string): Promise<Awaited<ReturnType<Client['wait']>>['documents']> {
+  for (;;) {
+    try {
+      return (await client.wait(token, WAIT_MS)).documents
+    } catch (error) {
+      if (!(error instanceof FreshetError) || error.code !== 'timeout') throw error
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { PublishItem } from '../client/client.ts'
+import { openLedger } from '../connectors/files/ledger.ts'
+import { FILE_BYTES_MAX } from '../connectors/files/read.ts'
+import { type LocalSettings, repositoryDir } from '../infra/local/settings.ts'
+import { withClient } from './connection.ts'
+import { ingestProgress } from './ingest-progress.ts'
+import { publishAll } from './publish-all.ts'
+
+/** Real documents that are on any machine: what the installed packages say of themselves. Ingested once, on the first run. */
+export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>, signal: AbortSignal): Promise<void> {
+  const ledger = openLedger(dataDir, SAMPLE)
+  if (ledger.hashes.has(COMPLETE)) return
+  const items = (await readmes(join(repositoryDir, 'node_modules'))).filter(({ item }) => !ledger.hashes.has(item.id))
+  console.log(
+    `Ingesting the documents of the installed packages, ${items.length} of them, so that there is something to search:`,
+  )
+  const bytes = items.reduce((sum, { item }) => sum + ('text' in item ? item.text.length : 0), 0)
+  const progress = ingestProgress(process.stderr, bytes)
+  let rejected = 0
+  async function* each() {
+    for (const one of items) {
+      if (signal.aborted) return
+      yield one
+      progress.read(one.item.text.length)
+    }
+  }
+  try {
+    await withClient((client) =>
+      publishAll(client, each(), {
+        done({ item }, rejection) {
+          progress.done()
+          if (rejection !== null) rejected++
+          ledger.published(item.id, '')
+        },
+        saved: () => ledger.save(),
+      }),
+    )
+  } catch (error) {
+    if (signal.aborted) return
+    throw error
+  }
+  progress.close()
+  if (rejected > 0) console.log(`${rejected} of them have no text to speak of and were rejected.`)
+  if (signal.aborted) return
+  ledger.published(COMPLETE, '')
+  ledger.save()
+}
+
+const SAMPLE = 'sample: documents of the installed packages'
+const COMPLETE = '~complete'
+const wanted = /^(readme|changelog|history|migration|usage|api)(\.[a-z-]+)?\.(md|markdown)$/i
+
+async function readmes(folder: string): Promise<{ item: Extract<PublishItem, { text: string }> }[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const items = []
+  for (const entry of entries.filter((each) => each.isFile() && wanted.test(each.name))) {
+    const path = join(entry.parentPath, entry.name)
+    const text = await readFile(path, 'utf8')
+    const owner = packageOf(entry.parentPath, folder)
+    if (owner === null || text.trim() === '' || Buffer.byteLength(text) > FILE_BYTES_MAX) continue
+    const { name, version } = JSON.parse(await readFile(join(owner, 'package.json'), 'utf8')) as {
+      name?: string
+      version?: string
+    }
+    if (name === undefined) continue
+    items.push({
+      item: {
+        id: `packages/${path.slice(folder.length + 1).replaceAll('\\', '/')}`,
+        text,
+        contentType: 'text/markdown',
+        url: `https://www.npmjs.com/package/${name}`,
+        attributes: { package: name, version: version ?? '' },
+      },
+    })
+  }
+  return items.sort((a, b) => (a.item.id < b.item.id ? -1 : 1))
+}
+
+/** The folder of the package that a folder is in. */
+function packageOf(folder: string, top: string): string | null {
+  for (let at = folder; at.length > top.length; at = dirname(at)) if (existsSync(join(at, 'package.json'))) return at
+  return null
+}
