@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { brokerContract } from './contract.ts'
 import { memoryBroker } from './memory.ts'
+
+brokerContract('the memory broker', async () => {
+  const broker = memoryBroker()
+  let topics = 0
+  return { broker, uniqueTopic: (prefix) => `${prefix}-${topics++}`, cleanup: () => broker.close() }
+})
 
 test('a compacted topic keeps the latest record of each key, and readers pass over the holes', async () => {
   const broker = memoryBroker({ now: () => 5 })

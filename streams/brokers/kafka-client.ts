@@ -1,0 +1,147 @@
+import { createRequire } from 'node:module'
+import net from 'node:net'
+import kafkajs, { type ISocketFactory, type Kafka } from 'kafkajs'
+import { registerCodecs } from './kafka-codecs.ts'
+import { stopIdleTimers } from './kafka-idle-timers.ts'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+export type Log = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) => void
+
+export interface KafkaOptions {
+  /** `host:port` of some brokers; the others are found through them. */
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  readonly log?: Log
+}
+
+/** A kafkajs client of its own with its sockets, so that whatever state it got into it can be thrown away whole. */
+export interface Client {
+  readonly kafka: Kafka
+  /** kafkajs's view of the brokers, below its consumer: connections, metadata, coordinators, requests. */
+  cluster(): Cluster
+  /** Ends every connection now; what waits for an answer gets an error. */
+  destroy(): void
+}
+
+export function createClient({ brokers, clientId, log = () => {} }: KafkaOptions): Client {
+  registerCodecs()
+  stopIdleTimers()
+  const sockets = new Set<net.Socket>()
+  const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
+    const socket = net.connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
+    socket.once('connect', onConnect)
+    socket.once('close', () => {
+      sockets.delete(socket)
+      // kafkajs listens to `end` and `error` only: a socket closed otherwise would leave its requests waiting.
+      if (!socket.readableEnded && socket.errored === null) socket.emit('error', new Error('the connection was closed'))
+    })
+    sockets.add(socket)
+    return socket
+  }
+  const kafka = new kafkajs.Kafka({
+    brokers: [...brokers],
+    clientId,
+    socketFactory,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    retry: { initialRetryTime: 50, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: 3 },
+    logLevel: kafkajs.logLevel.WARN,
+    // What kafkajs calls an error is mostly a retry; what matters is logged by whoever gives up.
+    logCreator: () => (entry) => log('debug', entry.log.message, { ...entry.log, from: entry.namespace }),
+  })
+  return {
+    kafka,
+    cluster() {
+      const create = Object.getOwnPropertySymbols(kafka).find(
+        ({ description }) => description === 'private:Kafka:createCluster',
+      )
+      if (create === undefined) throw new Error('this is not the kafkajs that this was written for')
+      const createCluster = (kafka as unknown as Record<symbol, (options: object) => Cluster>)[create]!
+      return createCluster({ metadataMaxAge: METADATA_AGE_MS_MAX, allowAutoTopicCreation: false, isolationLevel: 1 })
+    },
+    destroy() {
+      for (const socket of sockets) socket.destroy(new Error('the client was closed'))
+    },
+  }
+}
+
+/** A file of kafkajs that is no part of its public interface; the version is pinned. */
+export const internal = <T>(path: string): T => createRequire(import.meta.url)(`kafkajs/src/${path}`) as T
+
+export interface Cluster {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  /** Rejects if one of them does not exist. */
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
+  refreshMetadata(): Promise<void>
+  refreshMetadataIfNecessary(): Promise<void>
+  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
+  findBroker(of: { nodeId: number | string }): Promise<Node>
+  findControllerBroker(): Promise<Node>
+  /** `coordinatorType`: 0 for groups, 1 for transactions. */
+  findGroupCoordinator(of: { groupId: string; coordinatorType?: 0 | 1 }): Promise<Node>
+}
+
+export interface ProtocolRequest<T> {
+  readonly request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<unknown> }
+  readonly response: { decode(bytes: Buffer): Promise<T>; parse(decoded: T): Promise<T> }
+  readonly requestTimeout?: number
+}
+
+interface TopicPartitions<P> {
+  readonly topic: string
+  readonly partitions: readonly P[]
+}
+
+/** One broker of the cluster, as far as we speak to it directly. */
+export interface Node {
+  readonly nodeId: number
+  readonly connectionPool: {
+    /** 0 for everything, 1 for long fetches: a broker answers the requests of one connection one after the other. */
+    getConnection(index: 0 | 1): Promise<{ send<T>(request: ProtocolRequest<T>): Promise<T> }>
+  }
+  joinGroup(request: {
+    groupId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    memberId: string
+    groupProtocols: readonly { name: string; metadata: Buffer }[]
+  }): Promise<JoinedGroup>
+  syncGroup(request: {
+    groupId: string
+    generationId: number
+    memberId: string
+    groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
+  }): Promise<{ memberAssignment: Buffer }>
+  heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+  offsetCommit(request: {
+    groupId: string
+    groupGenerationId: number
+    memberId: string
+    topics: readonly TopicPartitions<{ partition: number; offset: string }>[]
+  }): Promise<unknown>
+  offsetFetch(request: {
+    groupId: string
+    topics: readonly TopicPartitions<{ partition: number }>[]
+  }): Promise<{ responses: readonly TopicPartitions<{ partition: number; offset: string }>[] }>
+  /** `timestamp`: -1 for the end, -2 for the start. */
+  listOffsets(request: {
+    isolationLevel: 0 | 1
+    topics: readonly TopicPartitions<{ partition: number; timestamp: number }>[]
+  }): Promise<{ responses: readonly TopicPartitions<{ partition: number; offset: string }>[] }>
+  initProducerId(request: { transactionalId: string; transactionTimeout: number }): Promise<unknown>
+}
+
+export interface JoinedGroup {
+  readonly generationId: number
+  readonly leaderId: string
+  readonly memberId: string
+  readonly members: readonly { memberId: string; memberMetadata: Buffer }[]
+}
+
+const CONNECT_TIMEOUT_MS = 3_000
+/** A broker that is silent for this long is taken for dead: well under the 60 s in which progress must resume. */
+export const REQUEST_TIMEOUT_MS = 10_000
+const METADATA_AGE_MS_MAX = 60_000
+const KEEP_ALIVE_MS = 10_000
