@@ -73,7 +73,7 @@ export class HtmlBlocks {
   open(name: string, start: string | undefined): void {
     if (cellElements.has(name)) {
       this.#cells++
-      if (this.#rowCells++ > 0) this.text(' | ')
+      this.text(this.#rowCells++ > 0 ? ' | ' : ' ')
       return
     }
     this.#boundary(name)

@@ -68,7 +68,8 @@ class HtmlPage {
   }
 
   ontextentity(codepoint: number): void {
-    this.#text(String.fromCodePoint(codepoint))
+    // References to what is no character are read as U+FFFD; that is no sign of text decoded wrongly.
+    if (codepoint !== 0xfffd) this.#text(String.fromCodePoint(codepoint))
   }
 
   oncdata(start: number, end: number, endOffset: number): void {
