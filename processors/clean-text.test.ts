@@ -155,11 +155,22 @@ test('an empty title, URL or language is none, and a language tag gets its canon
   assert.equal(cleanDocument(raw({ title: ' two\nlines ' })).title, 'two lines')
 })
 
-/** Repeated: what some reader of HTML or Markdown takes quadratic time or the whole stack for. */
+/** Repeated (of two with … between, first all of the one, then all of the other): what some reader of HTML or Markdown takes quadratic time or the whole stack for. */
 const hostile: readonly (readonly [contentType: string, unit: string])[] = [
-  ...['<div>', '<b>', '<table><tr><td>x', '<ul><li>x', '</div>', '<', '&amp', '<a b="', '<!--', '<svg/>', '<h1>'].map(
-    (unit) => ['text/html', unit] as const,
-  ),
+  ...[
+    '<div>',
+    '<b>',
+    '<table><tr><td>x',
+    '<ul><li>x',
+    '</div>',
+    '<',
+    '&amp',
+    '<a b="',
+    '<!--',
+    '<svg/>',
+    '<h1>',
+    '<b>…</a>',
+  ].map((unit) => ['text/html', unit] as const),
   ...[
     '[',
     '](',
@@ -180,7 +191,8 @@ const hostile: readonly (readonly [contentType: string, unit: string])[] = [
 ]
 
 const cpuMsOf = (contentType: string, unit: string, bytes: number): number => {
-  const text = `word ${unit.repeat(bytes / Buffer.byteLength(unit))} word`
+  const [first, second = ''] = unit.split('…')
+  const text = `word ${first!.repeat(bytes / Buffer.byteLength(unit))} word ${second.repeat(bytes / Buffer.byteLength(unit))} word`
   const before = process.cpuUsage()
   cleanDocument(raw({ text, contentType }), { textBytesMax: 8 * KiB * KiB })
   const { user, system } = process.cpuUsage(before)
