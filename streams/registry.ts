@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { COMPATIBILITY, SchemaRegistry as ConfluentRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { Fatal, Reject, Retry, reasonOf } from './errors.ts'
 import type { AvroSchema } from './topic.ts'
@@ -15,23 +16,33 @@ export function confluentRegistry(url: string): SchemaRegistry {
   const client = new ConfluentRegistry({ host: url, clientId: 'freshet', retry: { retries: 2, maxRetryTimeInSecs: 2 } })
   return {
     async register(subject, schema) {
-      try {
-        const { id } = await client.register(
-          { type: SchemaType.AVRO, schema: JSON.stringify(schema) },
-          { subject, compatibility: COMPATIBILITY.BACKWARD },
-        )
-        return id
-      } catch (cause) {
-        if (statusOf(cause) === 409) {
-          throw new Fatal(
-            `the schema of ${subject} is not backward compatible with the one in the registry; give new fields a default, and keep the types of old ones`,
-            { cause },
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const { id } = await client.register(
+            { type: SchemaType.AVRO, schema: JSON.stringify(schema) },
+            { subject, compatibility: COMPATIBILITY.BACKWARD },
           )
+          return id
+        } catch (cause) {
+          // Another process is registering a new subject: it is there before its compatibility is, and only one can set that.
+          const raced = statusOf(cause) === 409 ? /already exists/i.test(reasonOf(cause)) : isOtherCompatibility(cause)
+          if (raced && attempt < REGISTER_ATTEMPTS_MAX) {
+            await delay(REGISTER_DELAY_MS)
+            continue
+          }
+          if (statusOf(cause) === 409 && !raced) {
+            throw new Fatal(
+              `the schema of ${subject} is not backward compatible with the one in the registry; give new fields a default, and keep the types of old ones`,
+              { cause },
+            )
+          }
+          if (isOtherCompatibility(cause)) {
+            throw new Fatal(`the registry has another compatibility for ${subject} than BACKWARD; set it back`, {
+              cause,
+            })
+          }
+          throw new Retry(`the schema registry at ${url} did not register ${subject}`, { cause })
         }
-        if (/compatibility/i.test(reasonOf(cause)) && statusOf(cause) === undefined) {
-          throw new Fatal(`the registry has another compatibility for ${subject} than BACKWARD; set it back`, { cause })
-        }
-        throw new Retry(`the schema registry at ${url} did not register ${subject}`, { cause })
       }
     },
     async schema(id) {
@@ -49,6 +60,12 @@ export function confluentRegistry(url: string): SchemaRegistry {
     },
   }
 }
+
+const REGISTER_ATTEMPTS_MAX = 10
+const REGISTER_DELAY_MS = 100
+
+const isOtherCompatibility = (error: unknown): boolean =>
+  statusOf(error) === undefined && /compatibility/i.test(reasonOf(error))
 
 function statusOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number'
