@@ -15,7 +15,7 @@ export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>,
   if (ledger.hashes.has(COMPLETE)) return
   const items = (await readmes(join(repositoryDir, 'node_modules'))).filter(({ item }) => !ledger.hashes.has(item.id))
   console.log(
-    `Ingesting the documents of the installed packages, ${items.length} of them, so that there is something to search:`,
+    `Ingesting the READMEs of the installed packages, ${items.length} of them, so that there is something to search:`,
   )
   const bytes = items.reduce((sum, { item }) => sum + ('text' in item ? item.text.length : 0), 0)
   const progress = ingestProgress(process.stderr, bytes)
@@ -49,9 +49,9 @@ export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>,
   ledger.save()
 }
 
-const SAMPLE = 'sample: documents of the installed packages'
+const SAMPLE = 'sample: READMEs of the installed packages'
 const COMPLETE = '~complete'
-const wanted = /^(readme|changelog|history|migration|usage|api)(\.[a-z-]+)?\.(md|markdown)$/i
+const wanted = /^readme(\.[a-z-]+)?\.(md|markdown)$/i
 
 async function readmes(folder: string): Promise<{ item: Extract<PublishItem, { text: string }> }[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
@@ -71,6 +71,7 @@ async function readmes(folder: string): Promise<{ item: Extract<PublishItem, { t
         id: `packages/${path.slice(folder.length + 1).replaceAll('\\', '/')}`,
         text,
         contentType: 'text/markdown',
+        title: name,
         url: `https://www.npmjs.com/package/${name}`,
         attributes: { package: name, version: version ?? '' },
       },
