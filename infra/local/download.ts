@@ -18,7 +18,13 @@ const tailLines = 12
 export async function runDownload(file: string, args: readonly string[], options: DownloadOptions): Promise<void> {
   mkdirSync(dirname(options.log), { recursive: true })
   const log = createWriteStream(options.log, { flags: 'a' })
-  const child = spawn(file, args, { cwd: options.cwd, signal: options.signal, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(file, args, {
+    cwd: options.cwd,
+    signal: options.signal,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Most of what Maven does here is to start.
+    env: { ...process.env, MAVEN_OPTS: `-XX:+UseSerialGC -XX:TieredStopAtLevel=1 ${process.env.MAVEN_OPTS ?? ''}` },
+  })
   const tail: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {

@@ -13,7 +13,7 @@ import { localSettings, repositoryDir } from './settings.ts'
 
 /**
  * What `npm test` runs: the static checks, then every test of the repository against a stack of its own, which is gone afterwards. Arguments
- * choose test files by a part of their path. The exit code is 0 only if all passed.
+ * choose test files by a part of their path, and leave the static checks out. The exit code is 0 only if all passed.
  */
 const interrupted = 130
 const concurrentFilesMax = 2
@@ -25,12 +25,13 @@ const dataDir = join(settings.dataDir, `test-${process.pid}`)
 const report = progressReporter(process.stderr, { quiet: true })
 let outcome = interrupted
 try {
-  const files = testFiles(process.argv.slice(2))
+  const chosen = process.argv.slice(2)
+  const files = testFiles(chosen)
   await removeLeftovers()
   mkdirSync(dataDir, { recursive: true })
   const portBase = await portBaseOf(process.env.FRESHET_TEST_PORT_BASE)
   // The checks run while the stack starts.
-  const checked = checkSources()
+  const checked = chosen.length === 0 ? checkSources() : Promise.resolve('static checks left out')
   checked.catch(() => {})
   const failed = await runStack({ ...settings, portBase, dataDir, report }, async (stack, signal) => {
     process.stdout.write(`${await checked}\n`)

@@ -29,16 +29,16 @@ export interface Step {
 
 export type Download = (file: string, args: readonly string[]) => Promise<void>
 
-/** Kafka first: it starts while the rest is still coming. */
+/** Kafka first, since it starts while the rest is still coming; last the connectors, for which nobody waits. */
 export function stepsOf(options: StepOptions): readonly Step[] {
   const wanted = (options.models ?? usualModels).map(modelNamed)
   const all = [
     mavenStep(options, 'kafka', 'Kafka and Kafka Connect', 'kafka/pom.xml'),
     mavenStep(options, 'registry', 'the schema registry', 'registry/pom.xml'),
+    ...wanted.map((model) => modelStep(options, model)),
     mavenStep(options, 'connect', 'the connectors', 'connect/pom.xml', (folder) =>
       writeFileSync(join(folder, 'avro', 'service-manifest.jar'), serviceManifestJar()),
     ),
-    ...wanted.map((model) => modelStep(options, model)),
     pythonStep(options),
   ]
   return all.filter((step) => options.tools.includes(step.tool))
