@@ -1,0 +1,163 @@
+import { randomBytes } from 'node:crypto'
+import { type Client, connect } from '../client/client.ts'
+import { connectQdrant, type Qdrant } from '../connectors/qdrant/client.ts'
+import type { Engine } from '../engine/embedder.ts'
+import { hashEngine } from '../engine/hash-engine.ts'
+import { requireOk } from '../infra/local/parts/http.ts'
+import { portsFrom } from '../infra/local/ports.ts'
+import { localSettings, repositoryDir } from '../infra/local/settings.ts'
+import { catalogue } from '../schemas/topics.ts'
+import type { Broker } from '../streams/broker.ts'
+import { kafkaBroker } from '../streams/brokers/kafka.ts'
+import { confluentRegistry } from '../streams/registry.ts'
+import { avroSerde, type Serde } from '../streams/serde.ts'
+import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
+import { freePort, startProcess, type TestProcess } from './process.ts'
+
+/**
+ * The real processes on the real Kafka, registry and Qdrant of the local stack. A prefix of its own keeps the topics, groups
+ * and collection apart from those of other tests. Vectors come from the hash engine unless a test says otherwise.
+ */
+export interface Platform extends AsyncDisposable {
+  readonly scope: Scope
+  readonly collection: string
+  readonly partitions: number
+  readonly tenant: string
+  readonly urls: { readonly kafka: string; readonly registry: string; readonly qdrant: string }
+  readonly broker: Broker
+  /** Knows the schemas once a role is ready. */
+  readonly serde: Serde
+  readonly qdrant: Qdrant
+  /** The engine that the processes use, for what a test derives itself. */
+  readonly engine: Engine
+  topic(topic: Topic): string
+  worker(): Promise<Role>
+  query(env?: Readonly<Record<string, string>>): Promise<QueryRole>
+  /** A client of the query service that was started last. */
+  client(): Promise<Client>
+}
+
+export interface Role extends TestProcess {
+  readonly adminUrl: string
+  /** The sum of a metric's values with these labels; 0 if there are none yet. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+}
+
+export interface QueryRole extends Role {
+  readonly url: string
+}
+
+export interface PlatformOptions {
+  readonly partitions?: number
+  /** Instead of the stack's: a Qdrant of the test's own, a registry behind a proxy. */
+  readonly qdrantUrl?: string
+  readonly registryUrl?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export async function openPlatform({
+  partitions = 3,
+  qdrantUrl,
+  registryUrl,
+  env = {},
+}: PlatformOptions = {}): Promise<Platform> {
+  const settings = localSettings(process.env)
+  const ports = portsFrom(settings.portBase)
+  const directRegistry = `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`
+  const urls = {
+    kafka: `127.0.0.1:${ports.kafka}`,
+    registry: registryUrl ?? directRegistry,
+    qdrant: qdrantUrl ?? settings.qdrantUrl ?? `http://127.0.0.1:${ports.qdrant}`,
+  }
+  const engine = hashEngine()
+  const prefix = `t${randomBytes(4).toString('hex')}.`
+  const scope: Scope = { prefix, space: engine.space.id }
+  const broker = kafkaBroker({ brokers: [urls.kafka], clientId: 'freshet-test', log: () => {} })
+  const serde = avroSerde(confluentRegistry(directRegistry), scope)
+  const qdrant = connectQdrant({ url: urls.qdrant })
+  const tenant = 'acme'
+  const clients: Client[] = []
+  const roles: TestProcess[] = []
+  let queryUrl: string | null = null
+
+  const shared = {
+    FRESHET_KAFKA: urls.kafka,
+    FRESHET_REGISTRY: urls.registry,
+    FRESHET_QDRANT_URL: urls.qdrant,
+    FRESHET_TOOLS: settings.toolsDir,
+    FRESHET_TOPIC_PREFIX: prefix,
+    FRESHET_PARTITIONS: String(partitions),
+    FRESHET_TENANT: tenant,
+    FRESHET_ENGINE: 'hash',
+    // The least that Kafka allows, since tests wait for dead members to be given up.
+    FRESHET_SESSION_TIMEOUT_MS: '6000',
+    ...env,
+  }
+  const start = async (
+    role: 'worker' | 'query',
+    adminPort: number,
+    more: Readonly<Record<string, string>>,
+  ): Promise<Role> => {
+    const process_ = startProcess(role, process.execPath, ['services/main.ts', role], {
+      cwd: repositoryDir,
+      env: { ...shared, ...more },
+    })
+    roles.push(process_)
+    const adminUrl = `http://127.0.0.1:${adminPort}`
+    await process_.ready(() => requireOk(`${adminUrl}/health/ready`, AbortSignal.timeout(2_000)))
+    return { ...process_, adminUrl, metric: (name, labels = {}) => metric(adminUrl, name, labels) }
+  }
+
+  return {
+    scope,
+    collection: `${prefix}${engine.space.id}`,
+    partitions,
+    tenant,
+    urls,
+    broker,
+    serde,
+    qdrant,
+    engine,
+    topic: (topic) => nameIn(scope, topic),
+    async worker() {
+      const port = await freePort()
+      const role = await start('worker', port, { FRESHET_WORKER_PORT: String(port) })
+      await serde.register(catalogue)
+      return role
+    },
+    async query(more = {}) {
+      const [port, adminPort] = [await freePort(), await freePort()]
+      const role = await start('query', adminPort, {
+        FRESHET_QUERY_PORT: String(port),
+        FRESHET_QUERY_ADMIN_PORT: String(adminPort),
+        ...more,
+      })
+      await serde.register(catalogue)
+      queryUrl = `ws://127.0.0.1:${port}`
+      return { ...role, url: queryUrl }
+    },
+    async client() {
+      if (queryUrl === null) throw new Error('no query service was started')
+      const client = await connect(queryUrl)
+      clients.push(client)
+      return client
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(clients.map((client) => client.close()))
+      await Promise.all(roles.map((role) => role[Symbol.asyncDispose]()))
+      const topics = await broker.admin.topics()
+      await broker.admin.deleteTopics(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix)))
+      await broker.close()
+    },
+  }
+}
+
+async function metric(adminUrl: string, name: string, labels: Readonly<Record<string, string>>): Promise<number> {
+  const response = await fetch(`${adminUrl}/metrics`, { signal: AbortSignal.timeout(5_000) })
+  const text = await response.text()
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .filter((line) => Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+}
