@@ -1,18 +1,70 @@
 /** What may import what: from what runs to what is known. ARCHITECTURE.md has the picture. */
 const folder = (...names) => `^(${names.join('|')})/`
-const never = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from, pathNot: '\\.test\\.ts$' }, to: { path: to } })
+const never = (name, from, to, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from, pathNot: '\\.test\\.ts$' },
+  to: { path: to, dependencyTypesNot: ['core'] },
+})
 
 module.exports = {
   forbidden: [
-    never('streams-imports-nothing-of-ours', folder('streams'), '^(?!streams/|node_modules/)[^/]+/', 'streams/ could be published on its own tomorrow'),
-    never('schemas-import-streams-only', folder('schemas'), '^(?!schemas/|streams/|node_modules/)[^/]+/', 'schemas say what flows, not what happens to it'),
-    never('processors-do-no-io', folder('processors'), '^(?!processors/|streams/|schemas/|engine/|search/|node_modules/)[^/]+/', 'a processor names the ports it needs'),
-    never('engine-knows-no-kafka', folder('engine'), '^(?!engine/|streams/errors|node_modules/)[^/]+/', 'text to vectors, nothing else'),
-    never('search-is-pure', folder('search'), '^(?!search/|schemas/|streams/|node_modules/)[^/]+/', 'the oracle imports it too'),
-    never('connectors-are-edges', folder('connectors'), folder('services', 'cli', 'infra', 'maintenance'), 'an edge knows no service'),
-    never('services-meet-over-a-socket', '^services/([^/]+)/', '^services/(?!\\$1/)[^/]+/', 'services meet only over a topic or a socket'),
-    { name: 'one-kafka-client', severity: 'error', comment: 'only the broker port imports the Kafka client', from: { pathNot: ['^streams/brokers/kafka', '^node_modules/'] }, to: { path: '^node_modules/kafkajs' } },
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    never(
+      'streams-imports-nothing-of-ours',
+      folder('streams'),
+      '^(?!streams/|node_modules/)[^/]+/',
+      'streams/ could be published on its own tomorrow',
+    ),
+    never(
+      'schemas-import-streams-only',
+      folder('schemas'),
+      '^(?!schemas/|streams/|node_modules/)[^/]+/',
+      'schemas say what flows, not what happens to it',
+    ),
+    never(
+      'processors-do-no-io',
+      folder('processors'),
+      '^(?!processors/|streams/|schemas/|engine/|search/|node_modules/)[^/]+/',
+      'a processor names the ports it needs',
+    ),
+    never(
+      'engine-knows-no-kafka',
+      folder('engine'),
+      '^(?!engine/|streams/errors|node_modules/)[^/]+/',
+      'text to vectors, nothing else',
+    ),
+    never(
+      'search-is-pure',
+      folder('search'),
+      '^(?!search/|schemas/|streams/|node_modules/)[^/]+/',
+      'the oracle imports it too',
+    ),
+    never(
+      'connectors-are-edges',
+      folder('connectors'),
+      folder('services', 'cli', 'infra', 'maintenance'),
+      'an edge knows no service',
+    ),
+    never(
+      'services-meet-over-a-socket',
+      '^services/([^/]+)/',
+      '^services/(?!\\$1/)[^/]+/',
+      'services meet only over a topic or a socket',
+    ),
+    {
+      name: 'one-kafka-client',
+      severity: 'error',
+      comment: 'only the broker port imports the Kafka client',
+      from: { pathNot: ['^streams/brokers/kafka', '^node_modules/'] },
+      to: { path: '^node_modules/kafkajs' },
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {
@@ -20,6 +72,10 @@ module.exports = {
     exclude: { path: '^\\.freshet' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'], conditionNames: ['import', 'node', 'default'], exportsFields: ['exports'] },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.json'],
+      conditionNames: ['import', 'node', 'default'],
+      exportsFields: ['exports'],
+    },
   },
 }
