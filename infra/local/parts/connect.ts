@@ -19,10 +19,12 @@ export function connectPart({ ports, dataDir, archiveDir, tools }: Places): Part
     stopMsMax: 20_000,
     async command() {
       const [jarDir, plugins] = await Promise.all([tools.kafka, tools.connect])
-      const configuration = join(dataDir, 'connect', 'connect.properties')
+      const cwd = join(dataDir, 'connect')
+      const configuration = join(cwd, 'connect.properties')
       writeConfiguration(template, configuration, { kafka: ports.kafka, connect: ports.connect, plugins })
-      const main = 'org.apache.kafka.connect.cli.ConnectDistributed'
-      const { command, ended } = jvm(kafkaProgram('connect', jarDir, main, [configuration]), archiveDir)
+      const mainClass = 'org.apache.kafka.connect.cli.ConnectDistributed'
+      const program = kafkaProgram({ name: 'connect', jarDir, mainClass, args: [configuration], cwd })
+      const { command, ended } = jvm(program, archiveDir)
       afterEnd = ended
       return command
     },

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import type { Command } from '../part-process.ts'
 import { javaFile, requirePrerequisites } from '../prerequisites.js'
@@ -11,7 +11,8 @@ export interface JvmProgram {
   readonly launch: readonly string[]
   readonly args: readonly string[]
   readonly properties: Readonly<Record<string, string>>
-  readonly cwd?: string
+  /** Where it leaves its notes if it dies. */
+  readonly cwd: string
 }
 
 /** One core's collector and the quick compiler only: half the start-up time and two thirds of the memory of the defaults. */
@@ -19,16 +20,18 @@ const flags = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xms64m']
 
 /**
  * The command of a JVM that reads its classes from an archive (class data sharing), which halves the start again. Where there is no
- * archive yet, the JVM writes one at its end; `ended` then puts it in place. One that does not fit is ignored by the JVM.
+ * archive yet, the JVM writes one at its end; `ended` then puts it in place, with its digest in its name: the JVM ignores an archive that does
+ * not fit, but dies of one that is damaged.
  */
 export function jvm(program: JvmProgram, archiveDir: string): { command: Command; ended(clean: boolean): void } {
   const java = javaOnPath()
-  const archive = join(archiveDir, `${program.name}-${archiveKey(program, java)}.jsa`)
-  const draft = `${archive}.${process.pid}`
-  const found = existsSync(archive)
+  const stem = `${program.name}-${archiveKey(program, java)}`
+  const draft = join(archiveDir, `${stem}.draft-${process.pid}`)
   mkdirSync(archiveDir, { recursive: true })
+  const archive = wholeArchive(archiveDir, stem)
   const quiet = ['-Xlog:cds=off', '-Xlog:cds+dynamic=off', '-Xlog:class+path=off']
-  const sharing = found ? [`-XX:SharedArchiveFile=${archive}`, '-Xshare:auto'] : [`-XX:ArchiveClassesAtExit=${draft}`]
+  const sharing =
+    archive === null ? [`-XX:ArchiveClassesAtExit=${draft}`] : [`-XX:SharedArchiveFile=${archive}`, '-Xshare:auto']
   const properties = Object.entries(program.properties).map(([name, value]) => `-D${name}=${value}`)
   return {
     command: {
@@ -42,13 +45,29 @@ export function jvm(program: JvmProgram, archiveDir: string): { command: Command
         ...program.launch,
         ...program.args,
       ],
-      ...(program.cwd === undefined ? {} : { cwd: program.cwd }),
+      cwd: program.cwd,
     },
     ended(clean) {
-      if (clean && existsSync(draft)) renameSync(draft, archive)
+      const wanted = clean && existsSync(draft) && wholeArchive(archiveDir, stem) === null
+      if (wanted) renameSync(draft, join(archiveDir, `${stem}-${digestOf(draft)}.jsa`))
       rmSync(draft, { force: true })
     },
   }
+}
+
+/** The archive of this stem, or null. A damaged one is removed. */
+function wholeArchive(archiveDir: string, stem: string): string | null {
+  for (const name of readdirSync(archiveDir)) {
+    if (!name.startsWith(`${stem}-`) || !name.endsWith('.jsa')) continue
+    const path = join(archiveDir, name)
+    if (name === `${stem}-${digestOf(path)}.jsa`) return path
+    rmSync(path, { force: true })
+  }
+  return null
+}
+
+function digestOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 16)
 }
 
 function javaOnPath(): string {

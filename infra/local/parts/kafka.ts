@@ -8,7 +8,7 @@ import { type JvmProgram, jvm } from './jvm.ts'
 import { type Places, writeConfiguration } from './places.ts'
 
 const templates = join(import.meta.dirname, '..', 'kafka')
-export const log4j = join(templates, 'log4j2.xml')
+const log4j = join(templates, 'log4j2.xml')
 
 /** The id of every local cluster. It has no meaning beyond one machine. */
 const clusterId = 'RnJlc2hldC1sb2NhbC0wMQ'
@@ -26,7 +26,13 @@ export function kafkaPart({ ports, dataDir, archiveDir, tools }: Places): Part {
       const configuration = join(home, 'server.properties')
       const values = { kafka: ports.kafka, controller: ports.controller, directory: join(home, 'log') }
       writeConfiguration(join(templates, 'server.properties'), configuration, values)
-      const program = kafkaProgram('kafka', jarDir, 'kafka.Kafka', [configuration])
+      const program = kafkaProgram({
+        name: 'kafka',
+        jarDir,
+        mainClass: 'kafka.Kafka',
+        args: [configuration],
+        cwd: home,
+      })
       const { command, ended } = jvm(program, archiveDir)
       await format(home, configuration, jarDir, command)
       afterEnd = ended
@@ -39,10 +45,18 @@ export function kafkaPart({ ports, dataDir, archiveDir, tools }: Places): Part {
   }
 }
 
-/** A program of Kafka's own: broker, worker, tool. */
-export function kafkaProgram(name: string, jarDir: string, mainClass: string, args: readonly string[]): JvmProgram {
+/** A program of Kafka's own: broker or worker. */
+export function kafkaProgram({ name, jarDir, mainClass, args, cwd }: KafkaProgram): JvmProgram {
   const launch = ['-cp', join(jarDir, '*'), mainClass]
-  return { name, heapMiBMax: 384, launch, args, properties: { 'log4j2.configurationFile': log4j } }
+  return { name, heapMiBMax: 384, launch, args, cwd, properties: { 'log4j2.configurationFile': log4j } }
+}
+
+export interface KafkaProgram {
+  readonly name: string
+  readonly jarDir: string
+  readonly mainClass: string
+  readonly args: readonly string[]
+  readonly cwd: string
 }
 
 /** Makes the log folder once. A folder that is not wholly made has never been served, so it is made again. */

@@ -12,7 +12,7 @@ export function registryPart({ ports, dataDir, archiveDir, tools }: Places): Par
   return {
     name: 'registry',
     startMsMax: 60_000,
-    stopMsMax: 10_000,
+    stopMsMax: 20_000,
     async command() {
       const jarDir = await tools.registry
       mkdirSync(home, { recursive: true })
@@ -22,7 +22,7 @@ export function registryPart({ ports, dataDir, archiveDir, tools }: Places): Par
           heapMiBMax: 256,
           launch: ['-jar', runner(jarDir)],
           args: [],
-          cwd: jarDir,
+          cwd: home,
           properties: {
             'java.util.logging.manager': 'org.jboss.logmanager.LogManager',
             'quarkus.http.host': '127.0.0.1',
