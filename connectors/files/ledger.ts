@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
@@ -9,47 +9,91 @@ import { z } from 'zod'
  */
 export interface Ledger {
   readonly hashes: ReadonlyMap<string, string>
-  /** The file was there and could not be read; everything counts as new. */
+  /** The file was there and could not be read; everything counts as new, and nothing as gone. */
   readonly damaged: boolean
   published(id: string, hash: string): void
   deleted(id: string): void
-  /** Writes it, whole or not at all. */
+  /** Writes what is new since the last time. A crash loses at most that. */
   save(): void
 }
 
-const shape = z.object({ root: z.string(), documents: z.record(z.string(), z.string()) })
+const header = z.object({ root: z.string() })
+const entry = z.tuple([z.string(), z.string().nullable()])
 
+/**
+ * The ledger of a root: a file of JSON lines under `ingested` in the data folder, the root first, then [id, hash], or [id, null] for one that is gone;
+ * the last line of an id counts. Saving appends, since a folder may hold many documents and is saved after each batch; opening writes the file anew,
+ * whole or not at all, when most of its lines are out of date. Throws if it cannot be written.
+ */
 export function openLedger(dataDir: string, root: string): Ledger {
-  const path = join(dataDir, 'ingested', `${createHash('sha256').update(root).digest('hex').slice(0, 16)}.json`)
-  const { hashes, damaged } = load(path)
+  const path = join(dataDir, 'ingested', `${createHash('sha256').update(root).digest('hex').slice(0, 16)}.jsonl`)
+  const loaded = load(path, root)
+  const { hashes } = loaded
+  let unsaved: string[] = []
+  let appendable = loaded.lines !== null && loaded.lines <= 2 * hashes.size + 100
+  const note = (id: string, hash: string | null) => unsaved.push(`${JSON.stringify([id, hash])}\n`)
   return {
     hashes,
-    damaged,
-    published: (id, hash) => hashes.set(id, hash),
-    deleted: (id) => hashes.delete(id),
+    damaged: loaded.damaged,
+    published(id, hash) {
+      hashes.set(id, hash)
+      note(id, hash)
+    },
+    deleted(id) {
+      if (hashes.delete(id)) note(id, null)
+    },
     save() {
-      mkdirSync(dirname(path), { recursive: true })
-      writeFileSync(`${path}.new`, JSON.stringify({ root, documents: Object.fromEntries(hashes) }))
-      renameSync(`${path}.new`, path)
+      if (unsaved.length === 0) return
+      if (appendable) appendFileSync(path, unsaved.join(''))
+      else writeWhole(path, root, hashes)
+      appendable = true
+      unsaved = []
     },
   }
 }
 
-function load(path: string): { hashes: Map<string, string>; damaged: boolean } {
-  let text: string
+function writeWhole(path: string, root: string, hashes: ReadonlyMap<string, string>): void {
+  mkdirSync(dirname(path), { recursive: true })
+  const lines = [{ root }, ...hashes].map((line) => `${JSON.stringify(line)}\n`)
+  writeFileSync(`${path}.new`, lines.join(''))
+  renameSync(`${path}.new`, path)
+}
+
+interface Loaded {
+  readonly hashes: Map<string, string>
+  readonly damaged: boolean
+  /** null: to be written anew. */
+  readonly lines: number | null
+}
+
+function load(path: string, root: string): Loaded {
+  const hashes = new Map<string, string>()
   try {
-    text = readFileSync(path, 'utf8')
-  } catch {
-    return { hashes: new Map(), damaged: false }
-  }
-  try {
-    return { hashes: new Map(Object.entries(shape.parse(JSON.parse(text)).documents)), damaged: false }
-  } catch {
-    return { hashes: new Map(), damaged: true }
+    // What follows the last line break is what a crash left of a line.
+    const lines = readFileSync(path, 'utf8').split('\n')
+    const torn = lines.pop() !== ''
+    if (header.parse(JSON.parse(lines[0] ?? '')).root !== root) throw new Error('the ledger of another root')
+    for (const line of lines.slice(1)) {
+      const [id, hash] = entry.parse(JSON.parse(line))
+      if (hash === null) hashes.delete(id)
+      else hashes.set(id, hash)
+    }
+    return { hashes, damaged: false, lines: torn ? null : lines.length }
+  } catch (error) {
+    return { hashes: new Map(), damaged: (error as NodeJS.ErrnoException).code !== 'ENOENT', lines: null }
   }
 }
 
-/** Ids that the ledger knows and the root does not hold any more. */
+/**
+ * Ids that the ledger knows and the root does not hold any more. `present` are the ids that were found, and the ids of files that could not be
+ * read whole: what was published from these may still be there.
+ */
 export function goneFrom(ledger: Pick<Ledger, 'hashes'>, present: ReadonlySet<string>): string[] {
-  return [...ledger.hashes.keys()].filter((id) => !present.has(id))
+  return [...ledger.hashes].filter(([id, hash]) => !present.has(id) && !present.has(fileOf(hash))).map(([id]) => id)
+}
+
+/** The file that a document comes from, where its id is not the file's own (`FileDocument.hash`). */
+function fileOf(hash: string): string {
+  const space = hash.indexOf(' ')
+  return space < 0 ? '' : hash.slice(space + 1)
 }
