@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { defaultModel, type EmbeddingModel, models } from '../../engine/models.ts'
 import { serviceManifestJar } from './connect/service-manifest.ts'
 import { pythonFound, type Requirement } from './prerequisites.js'
+import { repositoryDir } from './settings.ts'
 
-export type ToolName = 'kafka' | 'registry' | 'connect' | 'python' | 'models'
+/** `test-python` is a producer of another family, for tests only. */
+export type ToolName = 'kafka' | 'registry' | 'connect' | 'python' | 'test-python' | 'models'
 
 export interface StepOptions {
   readonly toolsDir: string
@@ -39,7 +41,13 @@ export function stepsOf(options: StepOptions): readonly Step[] {
     mavenStep(options, 'connect', 'the connectors', 'connect/pom.xml', (folder) =>
       writeFileSync(join(folder, 'avro', 'service-manifest.jar'), serviceManifestJar()),
     ),
-    pythonStep(options),
+    pythonStep(options, 'python', 'the embedded Qdrant', join(import.meta.dirname, 'qdrant', 'requirements.txt')),
+    pythonStep(
+      options,
+      'test-python',
+      'the Python producer of the tests',
+      join(repositoryDir, 'test', 'python', 'requirements.txt'),
+    ),
   ]
   return all.filter((step) => options.tools.includes(step.tool))
 }
@@ -101,14 +109,14 @@ function modelStep({ toolsDir }: StepOptions, model: EmbeddingModel): Step {
   }
 }
 
-function pythonStep({ toolsDir }: StepOptions): Step {
-  const requirements = join(import.meta.dirname, 'qdrant', 'requirements.txt')
+/** A virtual environment with exactly what the file lists. */
+function pythonStep({ toolsDir }: StepOptions, tool: ToolName, title: string, requirements: string): Step {
   const stamp = digest(readFileSync(requirements))
   return {
-    tool: 'python',
-    title: 'the embedded Qdrant',
+    tool,
+    title,
     lane: 'pip',
-    directory: join(toolsDir, `python-${stamp.slice(0, 12)}`),
+    directory: join(toolsDir, `${tool}-${stamp.slice(0, 12)}`),
     stamp,
     requires: ['python'],
     async make(folder, download) {

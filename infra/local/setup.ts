@@ -49,7 +49,7 @@ export function setUp(options: SetupOptions): Tools {
   >
 }
 
-const toolNames: readonly ToolName[] = ['kafka', 'registry', 'connect', 'python', 'models']
+const toolNames: readonly ToolName[] = ['kafka', 'registry', 'connect', 'python', 'test-python', 'models']
 
 async function makeAll(
   missing: readonly Step[],
