@@ -1,12 +1,25 @@
-import assert from 'node:assert/strict'
+import { strict as assert } from 'node:assert'
 import { after, before, describe, test } from 'node:test'
-import type { Assignment, Broker, Fetched, GroupHandler, NewRecord, StoredRecord, TopicPartition } from '../broker.ts'
+import type {
+  Assignment,
+  Broker,
+  Fetched,
+  GroupHandler,
+  NewRecord,
+  Position,
+  StoredRecord,
+  TopicPartition,
+} from '../broker.ts'
 import { Fenced, NotOwner, Reject, Retry } from '../errors.ts'
 
 export interface BrokerUnderTest {
   readonly broker: Broker
   /** A name that no other run uses. */
   uniqueTopic(prefix: string): string
+  /** Drops what lies before the offset, as retention does. */
+  truncate(before: Position): Promise<void>
+  /** Writes the records in a transaction that nobody ends, as a producer does that dies before its commit. */
+  abandon(id: string, records: readonly NewRecord[]): Promise<void>
   cleanup(): Promise<void>
 }
 
@@ -191,6 +204,53 @@ export function brokerContract(name: string, makeBroker: () => Promise<BrokerUnd
       await close()
       await zombie.close()
       await younger.close()
+    })
+
+    test('what a dead producer left in an open transaction holds readers back, and is never seen once its id is taken over', async () => {
+      const topic = await createTopic(1)
+      await under.abandon(topic, [record(topic, 0, 'a', 'abandoned'), record(topic, 0, 'b', 'abandoned')])
+      await send(record(topic, 0, 'c', 'behind'))
+      const { seen, consumer } = await join(topic)
+      await seen.until(() => seen.end(0) === 3)
+      const before = [seen.records.length, seen.next(0)]
+
+      const younger = await broker.transactionalProducer(topic, { timeoutMs: 60_000 })
+      await seen.until(() => seen.next(0) === 4)
+      await younger.commit([record(topic, 0, 'a', 'taken over')])
+      await seen.until(() => seen.next(0) === 6)
+
+      assert.deepEqual(before, [0, 0])
+      assert.deepEqual(
+        seen.records.map(({ value, offset }) => [String(value), offset]),
+        [
+          ['behind', 2],
+          ['taken over', 4],
+        ],
+      )
+      await consumer.close()
+      await younger.close()
+    })
+
+    test('when records are gone before they were read, the partition is assigned anew with where the log starts now', async () => {
+      const topic = await createTopic(1)
+      await send(...range(5).map((i) => record(topic, 0, `k${i}`, 'v')))
+      const { seen, consumer } = await join(topic)
+      consumer.pause({ topic, partition: 0 })
+      await seen.until(() => seen.assignments.length === 1)
+      const before = seen.records.length
+
+      await under.truncate({ topic, partition: 0, offset: 3 })
+      consumer.seek({ topic, partition: 0, offset: 1 })
+      consumer.resume({ topic, partition: 0 })
+      await seen.until(() => seen.records.length === before + 2)
+
+      assert.deepEqual(seen.history, ['assigned 0', 'revoked 0', 'assigned 0'])
+      assert.equal(seen.assignments[1]!.start, 3)
+      assert.deepEqual(
+        seen.records.slice(before).map(({ offset }) => offset),
+        [3, 4],
+      )
+      await consumer.close()
     })
 
     test('readers come to the end of a log that ends with nothing but transaction markers', async () => {

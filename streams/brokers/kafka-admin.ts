@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs, { type Admin as KafkaJsAdmin } from 'kafkajs'
 import type { Admin, TopicPartition } from '../broker.ts'
+import { systemClock } from '../clock.ts'
 import { Fatal, Retry, reasonOf } from '../errors.ts'
 import { type Cluster, createClient, type KafkaOptions, type Log } from './kafka-client.ts'
 import { asInstruction, kafkaCodeOf } from './kafka-errors.ts'
@@ -14,19 +14,6 @@ export interface KafkaAdmin extends Admin {
 
 export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAdmin {
   const link = new Link(kafka)
-
-  /** Once more on a new connection: what the old one knew of brokers and topics may be out of date. */
-  const withCluster = async <T>(doing: string, work: (cluster: Cluster) => Promise<T>): Promise<T> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await work(await link.cluster())
-      } catch (error) {
-        link.drop()
-        const instruction = asInstruction(error, doing)
-        if (!(instruction instanceof Retry) || attempt === ATTEMPTS_MAX) throw instruction
-      }
-    }
-  }
 
   /** kafkajs's own admin client, for one call: it is needed at start and by people only. */
   const withAdmin = async <T>(doing: string, work: (admin: KafkaJsAdmin) => Promise<T>): Promise<T> => {
@@ -43,8 +30,7 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
     }
   }
 
-  const topics = () =>
-    withCluster('listing topics', async (cluster) => topicStates(await cluster.findControllerBroker()))
+  const topics = () => link.use('listing topics', async (cluster) => topicStates(await cluster.findControllerBroker()))
 
   const partitionsOf = async (cluster: Cluster, topic: string): Promise<TopicPartition[]> => {
     await cluster.addMultipleTargetTopics([topic])
@@ -55,14 +41,22 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
       .sort((a, b) => a.partition - b.partition)
   }
 
-  /** Until the brokers' metadata says so. */
-  const settled = async (doing: string, done: (names: ReadonlySet<string>) => boolean): Promise<void> => {
+  /** Creating and deleting is answered before every broker knows. */
+  const settled = async (doing: string, done: () => Promise<boolean>): Promise<void> => {
     const deadline = performance.now() + SETTLE_MS_MAX
-    while (!done(new Set((await topics()).map(({ name }) => name)))) {
-      if (performance.now() > deadline) throw new Retry(`${doing}: not visible after ${SETTLE_MS_MAX} ms`)
-      await sleep(POLL_MS)
+    while (!(await done())) {
+      if (performance.now() > deadline) throw new Retry(`${doing}: not in force after ${SETTLE_MS_MAX} ms`)
+      await systemClock.wait(POLL_MS)
     }
   }
+
+  const offsets = (topic: string) =>
+    link.use(`reading the offsets of ${topic}`, async (cluster) => {
+      const ranges = await logRanges(cluster, await partitionsOf(cluster, topic))
+      return ranges
+        .map(({ partition, start, end }) => ({ partition, start, end }))
+        .sort((a, b) => a.partition - b.partition)
+    })
 
   return {
     async ready(timeoutMs) {
@@ -82,7 +76,7 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
           if (instruction instanceof Fatal) throw instruction
           if (performance.now() > deadline)
             throw new Retry(`Kafka was not ready in ${timeoutMs} ms: ${reasonOf(error)}`)
-          await sleep(POLL_MS)
+          await systemClock.wait(POLL_MS)
         }
       }
     },
@@ -110,7 +104,11 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
           if (refusal !== null) throw refusal
         }
       })
-      await settled(`creating ${names.join(', ')}`, (known) => names.every((name) => known.has(name)))
+      // Their leaders answer then, so that nobody is refused who comes next.
+      await settled(`creating ${names.join(', ')}`, async () => {
+        const answers = await Promise.all(missing.map(({ name }) => offsets(name).catch(() => [])))
+        return answers.every((partitions, i) => partitions.length === missing[i]!.partitions)
+      })
     },
 
     async deleteTopics(names) {
@@ -124,7 +122,10 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
       })
       // What it knows of them is wrong now, and kafkajs asks for all topics that it ever knew together.
       link.drop()
-      await settled(`deleting ${present.join(', ')}`, (known) => !present.some((name) => known.has(name)))
+      await settled(`deleting ${present.join(', ')}`, async () => {
+        const known = new Set((await topics()).map(({ name }) => name))
+        return !present.some((name) => known.has(name))
+      })
     },
 
     async topicConfig(name) {
@@ -141,22 +142,16 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
       })
     },
 
-    offsets: (topic) =>
-      withCluster(`reading the offsets of ${topic}`, async (cluster) => {
-        const ranges = await logRanges(cluster, await partitionsOf(cluster, topic))
-        return ranges
-          .map(({ partition, start, end }) => ({ partition, start, end }))
-          .sort((a, b) => a.partition - b.partition)
-      }),
+    offsets,
 
     committed: (group, topic) =>
-      withCluster(`reading the committed offsets of ${group}`, async (cluster) => {
+      link.use(`reading the committed offsets of ${group}`, async (cluster) => {
         const committed = await committedOffsets(cluster, group, await partitionsOf(cluster, topic))
         return committed.sort((a, b) => a.partition - b.partition)
       }),
 
     resetCommitted: (group, positions) =>
-      withCluster(`resetting the offsets of ${group}`, async (cluster) => {
+      link.use(`resetting the offsets of ${group}`, async (cluster) => {
         const coordinator = await cluster.findGroupCoordinator({ groupId: group })
         await coordinator.offsetCommit({
           groupId: group,
@@ -190,6 +185,5 @@ const CONFIGURATION_FAULTS = new Set([
 /** Group and transactional id of the readiness check; nothing is ever committed under it. */
 const PROBE = 'freshet-ready'
 const NO_GENERATION = -1
-const ATTEMPTS_MAX = 2
 const POLL_MS = 50
 const SETTLE_MS_MAX = 15_000

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fetched, Position, TopicPartition } from '../broker.ts'
+import { systemClock } from '../clock.ts'
 import { Fatal, reasonOf } from '../errors.ts'
 import type { Cluster, Log } from './kafka-client.ts'
 import { asInstruction } from './kafka-errors.ts'
@@ -105,7 +105,7 @@ export class Fetcher {
       try {
         await this.#pump()
       } catch (error) {
-        await this.#brokenLink(error)
+        await this.#broken(error, null)
       } finally {
         this.#pumping = false
       }
@@ -173,7 +173,7 @@ export class Fetcher {
         }
       }
     } catch (error) {
-      if (this.#requests.get(lane) === request) await this.#brokenLink(error)
+      if (this.#requests.get(lane) === request) await this.#broken(error, cluster)
     } finally {
       if (this.#requests.get(lane) === request) {
         this.#requests.delete(lane)
@@ -244,23 +244,21 @@ export class Fetcher {
   async #refresh(): Promise<void> {
     if (performance.now() < this.#refreshAt) return
     this.#refreshAt = performance.now() + BACK_OFF_MS
-    await sleep(BACK_OFF_MS)
-    try {
-      if (!this.#closed) await (await this.#options.link.cluster()).refreshMetadata()
-    } catch {
-      this.#options.link.drop()
-    }
+    await systemClock.wait(BACK_OFF_MS)
+    if (this.#closed) return
+    const cluster = await this.#options.link.cluster().catch(() => null)
+    await cluster?.refreshMetadata().catch(() => this.#options.link.drop(cluster))
     this.#wake()
   }
 
-  async #brokenLink(error: unknown): Promise<void> {
+  async #broken(error: unknown, cluster: Cluster | null): Promise<void> {
     if (this.#closed) return
-    this.#options.link.drop()
+    this.#options.link.drop(cluster)
     const instruction = asInstruction(error, 'reading from Kafka')
     if (instruction instanceof Fatal) return this.#fail(instruction)
     const delayMs = Math.min(BACK_OFF_MS * 2 ** Math.min(this.#failures++, 4), BACK_OFF_MS_MAX)
     this.#options.log(this.#failures > 3 ? 'warn' : 'debug', 'fetching failed', { reason: reasonOf(error), delayMs })
-    await sleep(delayMs)
+    await systemClock.wait(delayMs)
     setImmediate(() => this.#wake())
   }
 

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Assignment, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
+import { systemClock } from '../clock.ts'
 import { NotOwner, Retry, reasonOf } from '../errors.ts'
 import type { KafkaOptions, Log } from './kafka-client.ts'
 import { asInstruction } from './kafka-errors.ts'
@@ -8,11 +8,11 @@ import { Link } from './kafka-link.ts'
 import { Membership } from './kafka-membership.ts'
 import { committedOffsets, keyOf, logRanges } from './kafka-offsets.ts'
 
-/** Resolves when the group has assigned partitions for the first time; rejects with `Retry` if the topics cannot be found. */
-export async function consumeGroup(
+/** Rejects with `Retry` if the topics cannot be found; `joined` resolves when the group has assigned partitions for the first time. */
+export async function openGroup(
   kafka: KafkaOptions & { readonly log: Log },
   options: GroupOptions,
-): Promise<GroupConsumer> {
+): Promise<{ consumer: GroupConsumer; joined: Promise<void> }> {
   const link = new Link(kafka, options.topics)
   try {
     await link.cluster()
@@ -20,12 +20,13 @@ export async function consumeGroup(
     link.close()
     throw asInstruction(error, `subscribing to ${options.topics.join(', ')}`)
   }
-  return new Promise((resolve, reject) => {
-    const consumer = new KafkaGroupConsumer(link, kafka.log, options, {
-      joined: () => resolve(consumer),
-      failed: reject,
-    })
-  })
+  const joined = Promise.withResolvers<void>()
+  return { consumer: new KafkaGroupConsumer(link, kafka.log, options, joined), joined: joined.promise }
+}
+
+interface Owned {
+  readonly at: TopicPartition
+  readonly assignment: number
 }
 
 class KafkaGroupConsumer implements GroupConsumer {
@@ -34,15 +35,15 @@ class KafkaGroupConsumer implements GroupConsumer {
   readonly #options: GroupOptions
   readonly #membership: Membership
   readonly #fetcher: Fetcher
-  readonly #first: { joined(): void; failed(error: Error): void }
+  readonly #first: { resolve(): void; reject(error: Error): void }
   /** What is ours, with the number of its assignment: an answer to an earlier one is not heard (guard K11). */
-  readonly #owned = new Map<string, { at: TopicPartition; assignment: number }>()
+  readonly #owned = new Map<string, Owned>()
   /** Our own table, put into force at each assignment (guard K13). */
   readonly #paused = new Set<string>()
   #assignments = 0
   #closed = false
 
-  constructor(link: Link, log: Log, options: GroupOptions, first: { joined(): void; failed(error: Error): void }) {
+  constructor(link: Link, log: Log, options: GroupOptions, first: { resolve(): void; reject(error: Error): void }) {
     this.#link = link
     this.#log = log
     this.#options = options
@@ -73,49 +74,61 @@ class KafkaGroupConsumer implements GroupConsumer {
   }
 
   #joined(partitions: readonly TopicPartition[]): void {
-    this.#first.joined()
-    const assignments = partitions.map((at) => this.#own(at))
+    this.#first.resolve()
+    const owned = partitions.map((at) => this.#own(at))
     // The caller has its consumer before the first partition is assigned to it.
-    setImmediate(() => {
-      for (const owned of assignments) void this.#start(owned)
-    })
+    setImmediate(() => void this.#start(owned))
   }
 
-  #own(at: TopicPartition) {
+  #own(at: TopicPartition): Owned {
     const owned = { at, assignment: ++this.#assignments }
     this.#owned.set(keyOf(at), owned)
     return owned
   }
 
-  async #start({ at, assignment }: { at: TopicPartition; assignment: number }): Promise<void> {
-    const ours = () => !this.#closed && this.#owned.get(keyOf(at))?.assignment === assignment
+  #isOurs({ at, assignment }: Owned): boolean {
+    return !this.#closed && this.#owned.get(keyOf(at))?.assignment === assignment
+  }
+
+  async #start(owned: readonly Owned[]): Promise<void> {
     try {
-      const assigned = await this.#lookUp(at, ours)
-      if (!ours()) return
-      const offset = await this.#options.on.assigned(assigned)
-      if (!ours()) return
-      this.#fetcher.add({ ...at, offset }, { paused: this.#paused.has(keyOf(at)) })
+      const assignments = await this.#lookUp(owned)
+      await Promise.all(owned.map((one) => this.#assign(one, assignments.get(keyOf(one.at))!)))
     } catch (error) {
-      if (ours()) this.#fail(error as Error)
+      if (owned.some((one) => this.#isOurs(one))) this.#fail(error as Error)
+    }
+  }
+
+  async #assign(owned: Owned, assignment: Assignment): Promise<void> {
+    if (!this.#isOurs(owned)) return
+    try {
+      const offset = await this.#options.on.assigned(assignment)
+      if (this.#isOurs(owned)) this.#fetcher.add({ ...owned.at, offset }, { paused: this.#paused.has(keyOf(owned.at)) })
+    } catch (error) {
+      // As promised, the partition stays as it is; whether the others go on is for the owner to say.
+      if (this.#isOurs(owned)) this.#options.on.failed(error as Error)
     }
   }
 
   /** Committed offset and range of the log (guard K14: whoever starts compares them). Again and again while Kafka does not answer. */
-  async #lookUp(at: TopicPartition, ours: () => boolean): Promise<Assignment> {
+  async #lookUp(owned: readonly Owned[]): Promise<Map<string, Assignment>> {
+    const partitions = owned.map(({ at }) => at)
     for (let attempt = 1; ; attempt++) {
       try {
-        const cluster = await this.#link.cluster()
-        const [[range], [committed]] = await Promise.all([
-          logRanges(cluster, [at]),
-          committedOffsets(cluster, this.#options.group, [at]),
-        ])
-        return { ...at, committed: committed?.offset ?? null, start: range!.start, end: range!.end }
+        return await this.#link.use('looking up where to start', async (cluster) => {
+          const [ranges, positions] = await Promise.all([
+            logRanges(cluster, partitions),
+            committedOffsets(cluster, this.#options.group, partitions),
+          ])
+          const committed = new Map(positions.map((position) => [keyOf(position), position.offset]))
+          return new Map(
+            ranges.map((range) => [keyOf(range), { ...range, committed: committed.get(keyOf(range)) ?? null }]),
+          )
+        })
       } catch (error) {
-        const instruction = asInstruction(error, `looking up ${keyOf(at)}`)
-        if (!(instruction instanceof Retry) || !ours()) throw instruction
-        this.#log('debug', 'looking up a partition failed', { ...at, attempt, reason: reasonOf(error) })
-        if (attempt % LOOK_UPS_BEFORE_RECONNECT === 0) this.#link.drop()
-        await sleep(Math.min(LOOK_UP_RETRY_MS * attempt, LOOK_UP_RETRY_MS_MAX))
+        if (!(error instanceof Retry) || !owned.some((one) => this.#isOurs(one))) throw error
+        this.#log('warn', 'it is not known yet where to start', { attempt, reason: reasonOf(error) })
+        await systemClock.wait(Math.min(LOOK_UP_RETRY_MS * attempt, LOOK_UP_RETRY_MS_MAX))
       }
     }
   }
@@ -124,7 +137,7 @@ class KafkaGroupConsumer implements GroupConsumer {
   #outOfRange(at: Position): void {
     this.#log('warn', 'an offset is not in the log any more; the partition is assigned anew', { ...at })
     this.#revoke([at])
-    void this.#start(this.#own({ topic: at.topic, partition: at.partition }))
+    void this.#start([this.#own({ topic: at.topic, partition: at.partition })])
   }
 
   #revoke(lost: readonly TopicPartition[]): void {
@@ -139,7 +152,7 @@ class KafkaGroupConsumer implements GroupConsumer {
 
   #fail(error: Error): void {
     if (this.#closed) return
-    this.#first.failed(error)
+    this.#first.reject(error)
     void this.close()
     this.#options.on.failed(error)
   }
@@ -171,6 +184,7 @@ class KafkaGroupConsumer implements GroupConsumer {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#first.reject(new Retry('the consumer was closed'))
     this.#fetcher.close()
     await this.#membership.close()
     this.#link.close()
@@ -180,4 +194,3 @@ class KafkaGroupConsumer implements GroupConsumer {
 const SESSION_TIMEOUT_MS = 10_000
 const LOOK_UP_RETRY_MS = 50
 const LOOK_UP_RETRY_MS_MAX = 1_000
-const LOOK_UPS_BEFORE_RECONNECT = 4

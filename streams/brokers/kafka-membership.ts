@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Position, TopicPartition } from '../broker.ts'
+import { systemClock } from '../clock.ts'
 import { Fatal, NotOwner, Retry, reasonOf } from '../errors.ts'
 import { ASSIGNER, deal, decodeAssignment, encodeSubscription, subscriptionOf } from './kafka-assignment.ts'
-import type { Cluster, JoinedGroup, Log } from './kafka-client.ts'
+import type { Cluster, JoinedGroup, Log, Node } from './kafka-client.ts'
 import { asInstruction, kafkaCodeOf } from './kafka-errors.ts'
 import type { Link } from './kafka-link.ts'
 import { byTopic } from './kafka-offsets.ts'
@@ -33,6 +33,9 @@ export class Membership {
   #generation = NO_GENERATION
   /** When the last request that the coordinator answered well was sent, by `performance.now()`. */
   #answeredAt = 0
+  /** Seen to be over once, a session does not come back by a late answer: what was held back meanwhile is lost to it. */
+  #sessionOver = false
+  #coordinator: { cluster: Cluster; nodeId: number } | null = null
   readonly #faults: number[] = []
 
   constructor(options: MembershipOptions) {
@@ -42,7 +45,8 @@ export class Membership {
 
   /** Of the generation that we are in and whose session lasts. */
   get alive(): boolean {
-    return this.#generation !== NO_GENERATION && performance.now() - this.#answeredAt < this.#options.sessionTimeoutMs
+    if (performance.now() - this.#answeredAt >= this.#options.sessionTimeoutMs) this.#sessionOver = true
+    return this.#generation !== NO_GENERATION && !this.#sessionOver
   }
 
   /** Rejects with `NotOwner` if the group has moved on, with `Retry` if the coordinator cannot be reached. */
@@ -53,9 +57,8 @@ export class Membership {
       if (!this.alive || generation !== this.#generation)
         throw new NotOwner(`group ${this.#options.group} has moved on`)
       try {
-        const coordinator = await this.#coordinator()
         const ids = { groupId: this.#options.group, groupGenerationId: generation, memberId: this.#memberId }
-        await coordinator.offsetCommit({ ...ids, topics })
+        await this.#ask((coordinator) => coordinator.offsetCommit({ ...ids, topics }))
         return
       } catch (error) {
         const code = kafkaCodeOf(error) ?? ''
@@ -63,8 +66,7 @@ export class Membership {
           throw Object.assign(new NotOwner(`group ${this.#options.group} has moved on`), { cause: error })
         }
         if (attempt === COMMIT_ATTEMPTS_MAX) throw asInstruction(error, 'committing offsets')
-        this.#options.link.drop()
-        await sleep(COMMIT_RETRY_MS * attempt)
+        await systemClock.wait(COMMIT_RETRY_MS * attempt)
       }
     }
   }
@@ -72,15 +74,18 @@ export class Membership {
   /** Leaves the group, so that the others need not wait for the session to end. */
   async close(): Promise<void> {
     this.#closing.abort()
-    await Promise.race([this.#run, sleep(LEAVE_MS_MAX, undefined, { ref: false })])
-    if (this.#memberId === '') return
+    const patience = new AbortController()
+    const tooLong = systemClock.wait(LEAVE_MS_MAX, patience.signal)
     const leave = async () => {
-      const coordinator = await this.#coordinator()
-      await coordinator.leaveGroup({ groupId: this.#options.group, memberId: this.#memberId })
+      await this.#run
+      if (this.#memberId === '') return
+      const ids = { groupId: this.#options.group, memberId: this.#memberId }
+      await this.#ask((coordinator) => coordinator.leaveGroup(ids))
     }
-    await Promise.race([leave(), sleep(LEAVE_MS_MAX, undefined, { ref: false })]).catch((error) => {
+    await Promise.race([leave(), tooLong]).catch((error) => {
       this.#options.log('debug', 'leaving the group failed', { group: this.#options.group, reason: reasonOf(error) })
     })
+    patience.abort()
   }
 
   get #closed(): boolean {
@@ -120,6 +125,7 @@ export class Membership {
       return 'again'
     }
     link.drop()
+    this.#coordinator = null
     const instruction = asInstruction(error, `joining group ${group}`)
     if (!(instruction instanceof Fatal) && !this.#isFault(error)) return 'later'
     this.#options.failed(instruction)
@@ -138,6 +144,7 @@ export class Membership {
     const { link, group, topics, sessionTimeoutMs } = this.#options
     const cluster = await link.cluster()
     const coordinator = await cluster.findGroupCoordinator({ groupId: group })
+    this.#coordinator = { cluster, nodeId: coordinator.nodeId }
     const joined = await coordinator.joinGroup({
       groupId: group,
       sessionTimeout: sessionTimeoutMs,
@@ -157,6 +164,7 @@ export class Membership {
     if (this.#closed) return
     this.#generation = joined.generationId
     this.#answeredAt = sentAt
+    this.#sessionOver = false
     const partitions = decodeAssignment(synced.memberAssignment)
     this.#options.log('debug', 'joined the group', { group, generation: joined.generationId, partitions })
     this.#options.joined(partitions)
@@ -179,7 +187,7 @@ export class Membership {
 
   /** Until the group rebalances or forgets us. A coordinator out of reach is asked again until the session is over. */
   async #beat(): Promise<void> {
-    const { group, link, sessionTimeoutMs } = this.#options
+    const { group, sessionTimeoutMs } = this.#options
     while (!this.#closed) {
       await this.#pause(Math.min(HEARTBEAT_EVERY_MS, sessionTimeoutMs / 3))
       if (this.#closed) return
@@ -187,19 +195,33 @@ export class Membership {
       const sentAt = performance.now()
       try {
         const ids = { groupId: group, groupGenerationId: this.#generation, memberId: this.#memberId }
-        await (await this.#coordinator()).heartbeat(ids)
+        await this.#ask((coordinator) => coordinator.heartbeat(ids))
         this.#answeredAt = sentAt
       } catch (error) {
         const code = kafkaCodeOf(error) ?? ''
         if (REBALANCING.has(code) || FORGOTTEN.has(code) || asInstruction(error, '') instanceof Fatal) throw error
-        link.drop()
       }
     }
   }
 
-  async #coordinator() {
-    const cluster = await this.#options.link.cluster()
-    return cluster.findGroupCoordinator({ groupId: this.#options.group })
+  /** The coordinator is looked for once; after a fault that is not of the group itself, on a new connection. */
+  async #ask<T>(request: (coordinator: Node) => Promise<T>): Promise<T> {
+    const { link, group } = this.#options
+    const cluster = await link.cluster()
+    try {
+      if (this.#coordinator?.cluster !== cluster) {
+        const { nodeId } = await cluster.findGroupCoordinator({ groupId: group })
+        this.#coordinator = { cluster, nodeId }
+      }
+      return await request(await cluster.findBroker({ nodeId: this.#coordinator.nodeId }))
+    } catch (error) {
+      const code = kafkaCodeOf(error) ?? ''
+      if (!REBALANCING.has(code) && !FORGOTTEN.has(code)) {
+        this.#coordinator = null
+        link.drop(cluster)
+      }
+      throw error
+    }
   }
 
   #lose(): void {
@@ -209,7 +231,7 @@ export class Membership {
   }
 
   async #pause(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.#closing.signal }).catch(() => {})
+    await systemClock.wait(ms, this.#closing.signal)
   }
 }
 

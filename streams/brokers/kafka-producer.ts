@@ -22,7 +22,9 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
   let queuedBytes = 0
   let current: { client: Client; producer: KafkaJsProducer } | null = null
   let sentRecords = 0
-  let running: Promise<void> | null = null
+  let busy = false
+  let idle = Promise.withResolvers<void>()
+  idle.resolve()
   let closed = false
   const waitingForRoom: (() => void)[] = []
 
@@ -54,6 +56,11 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
   }
 
   const run = async (): Promise<void> => {
+    if (busy) return
+    busy = true
+    idle = Promise.withResolvers()
+    // What is sent in this turn goes along.
+    await Promise.resolve()
     while (queue.length > 0) {
       const sends = takeBatch()
       try {
@@ -71,6 +78,8 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
         for (const { reject } of sends) reject(instruction)
       }
     }
+    busy = false
+    idle.resolve()
   }
 
   /** The next request: whole sends, at least one, within the bounds. */
@@ -141,16 +150,12 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
       return new Promise((resolve, reject) => {
         queue.push({ records, bytes, resolve, reject })
         queuedBytes += bytes
-        running ??= Promise.resolve()
-          .then(run)
-          .finally(() => {
-            running = null
-          })
+        void run()
       })
     },
     async close() {
       closed = true
-      await running
+      await idle.promise
       for (const wake of waitingForRoom.splice(0)) wake()
       await current?.producer.disconnect().catch(() => {})
       drop()
@@ -165,7 +170,7 @@ function settle({ resolve, reject }: Send, outcomes: readonly (Position | Reject
 }
 
 /** In pieces that keep each partition under the default `max.message.bytes`, since a partition's records of one request are one batch. */
-function* parts(records: readonly NewRecord[]): Generator<readonly NewRecord[]> {
+export function* parts(records: readonly NewRecord[]): Generator<readonly NewRecord[]> {
   let part: NewRecord[] = []
   const bytesOf = new Map<string, number>()
   for (const record of records) {

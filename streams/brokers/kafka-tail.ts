@@ -1,7 +1,6 @@
 import type { Tail, TailOptions } from '../broker.ts'
 import { Fatal } from '../errors.ts'
 import type { KafkaOptions, Log } from './kafka-client.ts'
-import { asInstruction } from './kafka-errors.ts'
 import { Fetcher } from './kafka-fetcher.ts'
 import { Link } from './kafka-link.ts'
 import { keyOf, logRanges } from './kafka-offsets.ts'
@@ -30,7 +29,7 @@ export async function tail(kafka: KafkaOptions & { readonly log: Log }, options:
   /** Behind the start: retention was faster, go on from there. Beyond the end: it is another log, and nothing that was read of it holds. */
   const outOfRange = async (at: { topic: string; partition: number; offset: number }): Promise<void> => {
     try {
-      const [range] = await logRanges(await link.cluster(), [at])
+      const [range] = await link.use(`looking up ${keyOf(at)}`, (cluster) => logRanges(cluster, [at]))
       if (closed) return
       if (at.offset > range!.end)
         throw new Fatal(`${keyOf(at)} ends at ${range!.end}, but ${at.offset} was read before`)
@@ -38,27 +37,26 @@ export async function tail(kafka: KafkaOptions & { readonly log: Log }, options:
       fetcher.add({ ...at, offset: Math.max(at.offset, range!.start) }, { paused: false })
     } catch (error) {
       if (closed) return
-      const instruction = asInstruction(error, `looking up ${keyOf(at)}`)
-      if (instruction instanceof Fatal) {
-        close()
-        return options.failed(instruction)
-      }
       // Asked again from the same place, it comes back here.
-      fetcher.add(at, { paused: false })
+      if (!(error instanceof Fatal)) return fetcher.add(at, { paused: false })
+      close()
+      options.failed(error)
     }
   }
 
   try {
-    const cluster = await link.cluster()
-    const partitions = options.topics.flatMap((topic) =>
-      cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ topic, partition: partitionId })),
-    )
-    for (const { topic, partition, start, end } of await logRanges(cluster, partitions)) {
+    const ranges = await link.use(`reading ${options.topics.join(', ')}`, (cluster) => {
+      const partitions = options.topics.flatMap((topic) =>
+        cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ topic, partition: partitionId })),
+      )
+      return logRanges(cluster, partitions)
+    })
+    for (const { topic, partition, start, end } of ranges) {
       fetcher.add({ topic, partition, offset: options.from === 'start' ? start : end }, { paused: false })
     }
   } catch (error) {
     close()
-    throw asInstruction(error, `reading ${options.topics.join(', ')}`)
+    throw error
   }
   return { close: async () => close() }
 }

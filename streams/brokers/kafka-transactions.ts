@@ -1,9 +1,9 @@
 import type { Producer as KafkaJsProducer, Transaction } from 'kafkajs'
-import type { NewRecord, TransactionalProducer } from '../broker.ts'
+import type { NewRecord, Position, TransactionalProducer } from '../broker.ts'
 import { Retry } from '../errors.ts'
 import { createClient, type KafkaOptions, type Log } from './kafka-client.ts'
 import { asInstruction } from './kafka-errors.ts'
-import { explicitPartitioner, sendBatch } from './kafka-producer.ts'
+import { explicitPartitioner, parts, sendBatch } from './kafka-producer.ts'
 
 /**
  * Guards K2 to K6: no `sendOffsets`, one transaction at a time, and after any doubt the producer is spent. Its transaction
@@ -37,7 +37,8 @@ export async function transactionalProducer(
 
   const commit = async (records: readonly NewRecord[]) => {
     const transaction = next
-    const positions = await sendBatch(transaction, records)
+    const positions: Position[] = []
+    for (const part of parts(records)) positions.push(...(await sendBatch(transaction, part)))
     await transaction.commit()
     next = await producer.transaction()
     return positions

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import kafkajs from 'kafkajs'
 import { brokerContract } from './contract.ts'
 import { kafkaBroker } from './kafka.ts'
-
-const address = process.env.FRESHET_KAFKA ?? `127.0.0.1:${Number(process.env.FRESHET_PORT_BASE ?? 18_000) + 92}`
+import { createClient } from './kafka-client.ts'
+import { sendBatch } from './kafka-producer.ts'
+import { ADDRESS } from './kafka-test-address.ts'
 
 brokerContract('Kafka', async () => {
-  const broker = kafkaBroker({ brokers: [address], clientId: 'contract' })
+  const options = { brokers: [ADDRESS], clientId: 'contract' }
+  const broker = kafkaBroker(options)
   const names: string[] = []
   return {
     broker,
@@ -13,6 +16,29 @@ brokerContract('Kafka', async () => {
       const name = `${prefix}-${randomUUID()}`
       names.push(name)
       return name
+    },
+    async truncate({ topic, partition, offset }) {
+      const client = createClient(options)
+      const admin = client.kafka.admin()
+      try {
+        await admin.connect()
+        await admin.fetchTopicOffsets(topic)
+        await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
+      } finally {
+        client.destroy()
+      }
+    },
+    async abandon(id, records) {
+      const client = createClient(options)
+      const producer = client.kafka.producer({
+        transactionalId: id,
+        idempotent: true,
+        maxInFlightRequests: 1,
+        createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+      })
+      await producer.connect()
+      await sendBatch(await producer.transaction(), records)
+      client.destroy()
     },
     async cleanup() {
       await broker.admin.deleteTopics(names)

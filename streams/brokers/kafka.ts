@@ -1,7 +1,7 @@
 import type { Broker } from '../broker.ts'
 import { kafkaAdmin } from './kafka-admin.ts'
 import type { KafkaOptions } from './kafka-client.ts'
-import { consumeGroup } from './kafka-group.ts'
+import { openGroup } from './kafka-group.ts'
 import { producer } from './kafka-producer.ts'
 import { tail } from './kafka-tail.ts'
 import { transactionalProducer } from './kafka-transactions.ts'
@@ -16,18 +16,29 @@ export function kafkaBroker({ brokers, clientId, log = () => {} }: KafkaOptions)
   const admin = kafkaAdmin(kafka)
   const open = new Set<{ close(): Promise<void> }>()
 
-  const opened = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
-    const one = await opening
+  /** Closed with the broker, if it was not before. */
+  const kept = <T extends { close(): Promise<void> }>(one: T): T => {
+    const close = one.close.bind(one)
     open.add(one)
-    return one
+    return Object.assign(one, {
+      close() {
+        open.delete(one)
+        return close()
+      },
+    })
   }
 
   return {
     admin,
-    producer: () => opened(producer(kafka)),
-    transactionalProducer: (id, options) => opened(transactionalProducer(kafka, id, options)),
-    consumeGroup: (options) => opened(consumeGroup(kafka, options)),
-    tail: (options) => opened(tail(kafka, options)),
+    producer: async () => kept(await producer(kafka)),
+    transactionalProducer: async (id, options) => kept(await transactionalProducer(kafka, id, options)),
+    async consumeGroup(options) {
+      const { consumer, joined } = await openGroup(kafka, options)
+      kept(consumer)
+      await joined
+      return consumer
+    },
+    tail: async (options) => kept(await tail(kafka, options)),
     async close() {
       await Promise.allSettled([...open].map((one) => one.close()))
       admin.close()

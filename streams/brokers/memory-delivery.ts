@@ -11,6 +11,8 @@ export interface Cursor {
   /** False while it is paused, or does not know yet where to start. */
   active(): boolean
   deliver(fetched: Fetched): void
+  /** `next` is not in the log any more, or not yet. */
+  outOfRange(): void
 }
 
 /**
@@ -69,8 +71,10 @@ export class Delivery {
 
   #deliver(cursor: Cursor): boolean {
     if (!this.#cursors.has(cursor) || !cursor.active() || cursor.log.deleted) return false
-    // Out of range: the start of the log, as with Kafka's `auto.offset.reset=earliest`.
-    cursor.next = Math.max(cursor.next, cursor.log.start)
+    if (cursor.next < cursor.log.start || cursor.next > cursor.log.end) {
+      cursor.outOfRange()
+      return true
+    }
     const fetched = cursor.log.read(cursor.next, cursor.bytesMax)
     if (fetched.next <= cursor.next && fetched.end === cursor.told) return false
     cursor.next = fetched.next

@@ -68,11 +68,15 @@ export class Group {
   }
 }
 
+interface Reading extends Cursor {
+  started: boolean
+}
+
 class Member implements GroupConsumer {
   readonly #group: Group
   readonly #context: GroupContext
   readonly #options: GroupOptions
-  readonly #owned = new Map<string, Cursor & { started: boolean }>()
+  readonly #owned = new Map<string, Reading>()
   readonly #paused = new Set<string>()
   #resolveJoin: ((consumer: GroupConsumer) => void) | null
   #closed = false
@@ -106,26 +110,38 @@ class Member implements GroupConsumer {
   }
 
   assign(logs: readonly PartitionLog[]): void {
-    for (const log of logs) {
-      const key = keyOf(log)
-      const cursor = {
-        log,
-        bytesMax: this.#options.fetchBytesMax ?? FETCH_BYTES_MAX,
-        next: 0,
-        told: -1,
-        started: false,
-        active: () => cursor.started && !this.#paused.has(key),
-        deliver: this.#options.on.fetched.bind(this.#options.on),
-      }
-      this.#owned.set(key, cursor)
-      this.#context.delivery.add(cursor)
-    }
-    for (const cursor of [...this.#owned.values()]) {
+    for (const cursor of logs.map((log) => this.#own(log))) {
       void this.#context.delivery.during(() => this.#start(cursor))
     }
   }
 
-  async #start(cursor: Cursor & { started: boolean }): Promise<void> {
+  #own(log: PartitionLog): Reading {
+    const key = keyOf(log)
+    const cursor: Reading = {
+      log,
+      bytesMax: this.#options.fetchBytesMax ?? FETCH_BYTES_MAX,
+      next: 0,
+      told: -1,
+      started: false,
+      active: () => cursor.started && !this.#paused.has(key),
+      deliver: (fetched) => this.#options.on.fetched(fetched),
+      outOfRange: () => this.#assignAnew(cursor),
+    }
+    this.#owned.set(key, cursor)
+    this.#context.delivery.add(cursor)
+    return cursor
+  }
+
+  /** The log was cut: the owner is told as of a new assignment, and decides. */
+  #assignAnew(cursor: Reading): void {
+    const { topic, partition } = cursor.log
+    this.#context.delivery.remove(cursor)
+    this.#owned.delete(keyOf(cursor.log))
+    this.#options.on.revoked([{ topic, partition }])
+    this.assign([cursor.log])
+  }
+
+  async #start(cursor: Reading): Promise<void> {
     const { topic, partition, start, end } = cursor.log
     const committed = this.#group.committed.get(keyOf(cursor.log)) ?? null
     const assignment: Assignment = { topic, partition, committed, start, end }

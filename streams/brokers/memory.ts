@@ -45,7 +45,19 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
   const epochs = new Map<string, { epoch: number; open: Transaction | null }>()
   const delivery = new Delivery()
   const faults: Faults = {}
-  const closers = new Set<() => Promise<void>>()
+  const open = new Set<{ close(): Promise<void> }>()
+
+  /** Closed with the broker, if it was not before. */
+  const kept = <T extends { close(): Promise<void> }>(one: T): T => {
+    const close = one.close.bind(one)
+    open.add(one)
+    return Object.assign(one, {
+      close() {
+        open.delete(one)
+        return close()
+      },
+    })
+  }
 
   const topicOf = (name: string): TopicInMemory => {
     const topic = topics.get(name)
@@ -222,26 +234,35 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
 
     async consumeGroup(options): Promise<GroupConsumer> {
       for (const topic of options.topics) topicOf(topic)
-      const consumer = await groupOf(options.group).join(options)
-      closers.add(() => consumer.close())
-      return consumer
+      return kept(await groupOf(options.group).join(options))
     },
 
     async tail({ topics: names, from, fetched }: TailOptions): Promise<Tail> {
-      const cursors = names.flatMap(topicNames).map((log): Cursor => {
-        const next = from === 'start' ? log.start : log.end
-        return { log, bytesMax: FETCH_BYTES_MAX, next, told: -1, active: () => true, deliver: fetched }
+      const logs = names.flatMap((name) => topicOf(name).logs)
+      const cursors = logs.map((log): Cursor => {
+        const cursor: Cursor = {
+          log,
+          bytesMax: FETCH_BYTES_MAX,
+          next: from === 'start' ? log.start : log.end,
+          told: -1,
+          active: () => true,
+          deliver: fetched,
+          outOfRange() {
+            cursor.next = log.start
+          },
+        }
+        return cursor
       })
       for (const cursor of cursors) delivery.add(cursor)
-      const close = async () => {
-        for (const cursor of cursors) delivery.remove(cursor)
-      }
-      closers.add(close)
-      return { close }
+      return kept({
+        async close() {
+          for (const cursor of cursors) delivery.remove(cursor)
+        },
+      })
     },
 
     async close() {
-      for (const close of closers) await close()
+      for (const one of [...open]) await one.close()
     },
 
     records: (topic) => topicOf(topic).logs.flatMap((log) => log.committed()),
@@ -250,12 +271,9 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
     },
     truncate({ topic, partition, offset }) {
       topicOf(topic).logs[partition]!.truncate(offset)
+      delivery.wake()
     },
     idle: () => delivery.idle(),
-  }
-
-  function topicNames(name: string): readonly PartitionLog[] {
-    return topicOf(name).logs
   }
 }
 
