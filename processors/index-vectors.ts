@@ -41,10 +41,11 @@ export const indexVectors = processor<IndexPorts>({
   },
 
   /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
-  async start({ partition, committed, start }, { index, markers }) {
+  async start({ partition, topicId, committed, start }, { index, markers }) {
     const { marker } = await index.read([], partition)
     markers.delete(partition)
-    return Math.min(marker === null ? start : marker.applied + 1, committed ?? start)
+    // A marker about a topic that was deleted and made again says nothing of this one.
+    return Math.min(marker?.topicId === topicId ? marker.applied + 1 : start, committed ?? start)
   },
 
   watch: {
@@ -122,7 +123,7 @@ async function applyAll(
     const { manifests, marker } = await index.read(open, batch.partition)
     if (round === 1) checkMarker(marker?.applied ?? -1, batch.partition, markers)
     // What the index holds, it holds: a marker never says less because a batch is repeated.
-    before = marker
+    before = marker?.topicId === batch.topicId ? marker : null
     for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!))
     const writing = open.filter((key) => plans.get(key)!.write !== null)
     if (writing.length === 0) break
@@ -143,6 +144,7 @@ async function applyAll(
   batch.signal.throwIfAborted()
   const marker: Marker = {
     partition: batch.partition,
+    topicId: batch.topicId,
     applied: Math.max(batch.through, before?.applied ?? -1),
     low: Math.max(batch.low, before?.low ?? -1),
     at: now(),

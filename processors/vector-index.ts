@@ -37,6 +37,8 @@ export interface Manifest {
 /** How far a partition is applied. */
 export interface Marker {
   readonly partition: number
+  /** Kafka's id of the `vectors` topic that `applied` counts in. */
+  readonly topicId: string
   /** Every offset of `vectors` up to this, inclusive, is applied. */
   readonly applied: number
   /** Every position in `documents` up to this, inclusive, is in the index. */

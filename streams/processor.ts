@@ -37,6 +37,8 @@ export type Watermark<Ports> =
 
 export interface StartAt {
   readonly partition: number
+  /** Kafka's id of the topic: positions that were written about another topic of this name mean nothing. */
+  readonly topicId: string
   readonly committed: number | null
   readonly start: number
   readonly end: number
@@ -44,6 +46,7 @@ export interface StartAt {
 
 export interface Batch {
   readonly partition: number
+  readonly topicId: string
   readonly records: readonly Input[]
   /** Every offset up to this, inclusive, is handled once this batch is. Only meaningful with one lane. */
   readonly through: number

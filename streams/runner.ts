@@ -63,11 +63,26 @@ export async function runProcessor<Ports>(
   }
 
   /** Where to begin: what the processor says, else its transactional position, else the committed offset, else the log's start. */
-  const startOf = async (at: Assignment, store: PositionStore | null): Promise<number> => {
-    const offset = store
+  const startOf = async (
+    at: Assignment,
+    store: PositionStore | null,
+  ): Promise<{ start: number; lost: string | null }> => {
+    const wanted = store
       ? await store.next()
-      : ((await processor.start?.({ ...at }, ports)) ?? at.committed ?? at.start)
-    return Math.min(Math.max(offset ?? at.start, at.start), Math.max(at.end, at.start))
+      : ((await processor.start?.({ ...at, topicId: topicIds.get(at.topic) ?? '' }, ports)) ?? at.committed)
+    if (wanted === null) return { start: at.start, lost: null }
+    // Never past the end: a repetition changes nothing, and what is skipped is lost.
+    if (wanted > at.end)
+      return {
+        start: at.start,
+        lost: `${wanted} is behind the end of the log, ${at.end}: the log was cut or made again; beginning at ${at.start}`,
+      }
+    if (wanted < at.start)
+      return {
+        start: at.start,
+        lost: `${wanted} is not in the log any more, which begins at ${at.start}: what was between was removed before it was handled`,
+      }
+    return { start: wanted, lost: null }
   }
 
   const begin = async (assignment: Assignment): Promise<number> => {
@@ -80,7 +95,7 @@ export async function runProcessor<Ports>(
       let store: PositionStore | null = null
       try {
         store = positions && (await positions.open({ topicId: topicIds.get(assignment.topic) ?? '', ...assignment }))
-        const start = await startOf(assignment, store)
+        const { start, lost } = await startOf(assignment, store)
         if (!stillOurs()) {
           await store?.close()
           throw new NotOwner(`${key} was given away while it was being started`)
@@ -106,6 +121,7 @@ export async function runProcessor<Ports>(
           partition: assignment.partition,
           state: 'started',
           offset: start,
+          ...(lost !== null && { reason: lost }),
         })
         return start
       } catch (error) {
@@ -203,6 +219,7 @@ export async function runProcessor<Ports>(
     async close() {
       closed = true
       const running = [...tasks.values()]
+      await Promise.allSettled(running.map(({ task }) => task.drain(DRAIN_MS_MAX)))
       for (const { task } of running) task.abandon()
       await Promise.allSettled(running.map(({ task }) => task.flush()))
       await consumer?.close()
@@ -216,4 +233,6 @@ export async function runProcessor<Ports>(
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`
 
 const START_DELAY_MS = 100
+/** What is under way when a process is asked to end gets this long; then it is the next owner's. */
+const DRAIN_MS_MAX = 8_000
 const START_DELAY_MAX_MS = 5_000

@@ -42,6 +42,8 @@ export class Task<Ports> {
   readonly #state: TaskState
   readonly #stop = new AbortController()
   #lanes = 0
+  #draining = false
+  #drained: (() => void) | null = null
   #paused = false
   #committed: number
   #committing: Promise<void> | null = null
@@ -87,6 +89,17 @@ export class Task<Ports> {
     this.#stop.abort()
   }
 
+  /** Takes nothing new, and resolves when what is under way is acknowledged, or after the time. */
+  async drain(msMax: number): Promise<void> {
+    this.#draining = true
+    if (this.#lanes === 0) return
+    const drained = Promise.withResolvers<void>()
+    this.#drained = drained.resolve
+    const late = new AbortController()
+    await Promise.race([drained.promise, this.#context.clock.wait(msMax, late.signal)])
+    late.abort()
+  }
+
   /** Commits what is acknowledged. */
   async flush(): Promise<void> {
     await this.#committing
@@ -95,7 +108,7 @@ export class Task<Ports> {
 
   #pump(): void {
     const { processor } = this.#context
-    while (!this.#stop.signal.aborted && this.#lanes < (processor.lanesMax ?? 1)) {
+    while (!this.#draining && !this.#stop.signal.aborted && this.#lanes < (processor.lanesMax ?? 1)) {
       const taken = this.#state.take(processor.batch) ?? this.#holesToMark()
       if (taken === null) break
       this.#lanes++
@@ -105,6 +118,7 @@ export class Task<Ports> {
         })
         .finally(() => {
           this.#lanes--
+          if (this.#lanes === 0) this.#drained?.()
           this.#pump()
         })
     }
@@ -141,7 +155,14 @@ export class Task<Ports> {
     const began = clock.now()
     const { inputs, rejected, low } = await this.#decode(records)
     this.#low = Math.max(this.#low, low)
-    const batch = { partition: this.at.partition, records: inputs, through, low: this.#low, signal: this.#stop.signal }
+    const batch = {
+      partition: this.at.partition,
+      topicId: this.#context.topicId,
+      records: inputs,
+      through,
+      low: this.#low,
+      signal: this.#stop.signal,
+    }
     const skipped = inputs.length === 0 && processor.watermark?.kind !== 'published'
     const outcomes = skipped ? [] : await this.#outcomes(batch)
     const rejections = await this.#deliver(inputs, outcomes, rejected, through)
@@ -231,7 +252,9 @@ export class Task<Ports> {
     const outcomes: Outcome[] = []
     for (const [i, record] of batch.records.entries()) {
       const through = i + 1 < batch.records.length ? batch.records[i + 1]!.at.offset - 1 : batch.through
-      outcomes.push(...(await this.#outcomes({ ...batch, records: [record], through })))
+      // The batch's watermark holds only when its last record is handled.
+      const low = i + 1 < batch.records.length ? -1 : batch.low
+      outcomes.push(...(await this.#outcomes({ ...batch, records: [record], through, low })))
     }
     return outcomes
   }

@@ -129,8 +129,9 @@ export function readManifest(payload: Record<string, Value>): Manifest {
   }
 }
 
-export function markerPoint({ partition, applied, low, at }: Marker): PointInit {
+export function markerPoint({ partition, topicId, applied, low, at }: Marker): PointInit {
   const payload = {
+    topicId: text(topicId),
     kind: text('marker'),
     partition: integer(partition),
     applied: integer(applied),
@@ -141,8 +142,14 @@ export function markerPoint({ partition, applied, low, at }: Marker): PointInit 
 }
 
 export function readMarker(payload: Record<string, Value>): Marker {
-  const { partition, applied, low, at } = readPayload(payload)
-  return { partition: Number(partition), applied: Number(applied), low: Number(low), at: Number(at) }
+  const { partition, topicId, applied, low, at } = readPayload(payload)
+  return {
+    partition: Number(partition),
+    topicId: String(topicId),
+    applied: Number(applied),
+    low: Number(low),
+    at: Number(at),
+  }
 }
 
 const NO_VECTORS = { vectorsOptions: { case: 'vectors' as const, value: { vectors: {} } } }
