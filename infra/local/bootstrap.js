@@ -25,6 +25,7 @@ export async function bootstrap({ entry, args, needsStack }) {
     process.exitCode = 1
     return
   }
+  endWithNpm()
   const program = join(root, entry)
   if (runsTypeScript(process.versions.node)) {
     process.argv.splice(1, process.argv.length, program, ...args)
@@ -33,6 +34,23 @@ export async function bootstrap({ entry, args, needsStack }) {
     runWithOwnNode(program, args)
   }
 }
+
+/**
+ * npm sends a SIGTERM on to its shell, which does not send it on to us; and after a kill -9 nobody tells us. So what npm has started asks
+ * itself to end when its parent is another. (Without npm, to outlive the shell may be what is wanted.)
+ */
+function endWithNpm() {
+  if (process.env.npm_command === undefined) return
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    process.kill(process.pid, 'SIGTERM')
+  }, parentPollMs)
+  timer.unref()
+}
+
+const parentPollMs = 500
 
 /** Node 22.18, 23.6 and 24 run TypeScript as it is. */
 export function runsTypeScript(version) {
