@@ -46,7 +46,7 @@ export interface Terms {
 export interface EngineStats {
   readonly texts: number
   readonly tokens: number
-  /** Time inside the model's `session.run`, in all workers, ms (wall clock of one-thread sessions). */
+  /** CPU inside the model's `session.run`, in all workers, ms. */
   readonly runMs: number
   readonly queued: number
   /** Texts that were longer than the model takes, so that only their start counts in their vector. */

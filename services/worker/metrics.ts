@@ -86,7 +86,7 @@ export function engineMetrics(register: Registry, engine: Engine): (counts: Chun
   })
   new Counter({
     name: 'freshet_embedding_seconds_total',
-    help: 'Time inside the model, over all threads.',
+    help: 'CPU inside the model, over all threads.',
     registers,
     collect() {
       this.reset()

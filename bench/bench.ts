@@ -1,0 +1,18 @@
+import type { Stack } from '../infra/local/stack.ts'
+import type { Platform } from './platform.ts'
+import type { Figure } from './report.ts'
+
+/** A measurement: figures, one value for each round. */
+export type Bench = (context: BenchContext) => Promise<Figure[]>
+
+export interface BenchContext {
+  readonly rounds: number
+  /** Documents of a bulk round. */
+  readonly documents: number
+  /** Threads that embed, on both sides of a comparison. */
+  readonly threads: number
+  readonly stack: Stack
+  /** Topics, groups and collection of its own, with a worker and a query service. */
+  open(name: string): Promise<Platform>
+  say(text: string): void
+}
