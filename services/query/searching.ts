@@ -1,6 +1,6 @@
 import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
-import { fenceText } from '../../processors/fence.ts'
+import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'
 import { fuse } from '../../search/fusion.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { AsOf, FreshnessFollower } from './freshness-follower.ts'
@@ -52,13 +52,14 @@ export async function search(
   const spec = { tenant, ...query, filter: message.filter, window: windowOf(message.k) }
   let hits: Candidate[] = []
   try {
+    let before: Contents = new Map()
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      const lists = await index.candidates(spec)
-      const ranked = rank(message, lists)
-      const served = await presentOf(ranked, tenant, index)
-      hits = take(served.present, message, query.except)
-      // A document moved on between the two reads: its new chunks are there by now.
-      if (!served.moved || hits.length >= message.k) break
+      const ranked = rank(message, await index.candidates(spec))
+      const contents = await contentsOf(ranked, tenant, index)
+      const present = ranked.filter(({ key, fence }) => contents.get(key) === fence)
+      hits = take(present, message, query.except)
+      if (!movedOn(ranked, contents, before)) break
+      before = contents
     }
   } catch (error) {
     if (error instanceof Retry)
@@ -79,7 +80,8 @@ export async function search(
 
 /** Candidates of each kind that are fused: fixed for a given k, so that equal requests see equal lists. */
 const windowOf = (k: number): number => Math.max(50, 3 * k)
-const ATTEMPTS_MAX = 2
+/** A document that is replaced faster than it can be read this often in a row is left out. */
+const ATTEMPTS_MAX = 8
 
 async function satisfy(
   { freshness: wish }: SearchMessage,
@@ -151,19 +153,27 @@ function rank(
   return fused.map(({ id, score }) => ({ ...byId.get(id)!, score }))
 }
 
-async function presentOf(
-  ranked: readonly Candidate[],
-  tenant: string,
-  index: SearchIndex,
-): Promise<{ present: Candidate[]; moved: boolean }> {
+/** The fence of the chunks that each document is served from, by key; null for one that is deleted. */
+type Contents = ReadonlyMap<string, string | null>
+
+async function contentsOf(ranked: readonly Candidate[], tenant: string, index: SearchIndex): Promise<Contents> {
   const manifests = await index.manifests(tenant, [...new Set(ranked.map(({ key }) => key))])
-  const present = ranked.filter(({ key, fence }) => {
-    const manifest = manifests.get(key)
-    return (
-      manifest !== undefined && !manifest.deleted && manifest.content !== null && fenceText(manifest.content) === fence
-    )
+  return new Map(
+    [...manifests].map(([key, { deleted, content }]) => [key, deleted || content === null ? null : fenceText(content)]),
+  )
+}
+
+/**
+ * Whether a document may have been replaced between the two reads, so that its chunks were found in part or not at all: there
+ * are older ones, and it is not known that the manifest was the same before. Chunks that are left over are therefore read
+ * twice and no more. Newer ones are a write under way: what the manifest names was there.
+ */
+function movedOn(ranked: readonly Candidate[], contents: Contents, before: Contents): boolean {
+  return ranked.some(({ key, fence }) => {
+    const content = contents.get(key)
+    if (content === undefined || content === null || content === before.get(key)) return false
+    return compareFences(parseFence(fence)!, parseFence(content)!) < 0
   })
-  return { present, moved: present.length < ranked.length }
 }
 
 function take(present: readonly Candidate[], { k, groupBy }: SearchMessage, except: string | null): Candidate[] {
