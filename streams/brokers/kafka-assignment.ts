@@ -21,19 +21,23 @@ export function decodeAssignment(bytes: Buffer): TopicPartition[] {
   )
 }
 
-/** Deals out the partitions in turns among the members that want the topic, going on over the topics, so that no member is more than one ahead. */
+/** Each partition goes to the member that wants its topic and has the fewest yet, the first by id among equals. */
 export function deal(
   members: readonly { memberId: string; topics: readonly string[] }[],
   partitionsOf: (topic: string) => readonly number[],
 ): { memberId: string; memberAssignment: Buffer }[] {
   const inOrder = [...members].sort((a, b) => (a.memberId < b.memberId ? -1 : 1))
   const dealt = new Map<string, Record<string, number[]>>(inOrder.map(({ memberId }) => [memberId, {}]))
+  const counts = new Map(inOrder.map(({ memberId }) => [memberId, 0]))
   const topics = [...new Set(inOrder.flatMap(({ topics }) => topics))].sort()
-  let turn = 0
   for (const topic of topics) {
     const takers = inOrder.filter((member) => member.topics.includes(topic))
     for (const partition of partitionsOf(topic)) {
-      const assignment = dealt.get(takers[turn++ % takers.length]!.memberId)!
+      const taker = takers.reduce((least, one) =>
+        counts.get(one.memberId)! < counts.get(least.memberId)! ? one : least,
+      )
+      counts.set(taker.memberId, counts.get(taker.memberId)! + 1)
+      const assignment = dealt.get(taker.memberId)!
       assignment[topic] ??= []
       assignment[topic].push(partition)
     }

@@ -12,6 +12,8 @@ export interface KafkaOptions {
   readonly brokers: readonly string[]
   readonly clientId: string
   readonly log?: Log
+  /** How a connection is made, once for each; a test may put a bad line in between. */
+  readonly dial?: (address: { host: string; port: number }) => net.Socket
 }
 
 /** A kafkajs client of its own with its sockets, so that whatever state it got into it can be thrown away whole. */
@@ -23,12 +25,12 @@ export interface Client {
   destroy(): void
 }
 
-export function createClient({ brokers, clientId, log = () => {} }: KafkaOptions): Client {
+export function createClient({ brokers, clientId, log = () => {}, dial = dialDirectly }: KafkaOptions): Client {
   registerCodecs()
   stopIdleTimers()
   const sockets = new Set<net.Socket>()
   const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
-    const socket = net.connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
+    const socket = dial({ host, port })
     socket.once('connect', onConnect)
     socket.once('close', () => {
       sockets.delete(socket)
@@ -63,6 +65,10 @@ export function createClient({ brokers, clientId, log = () => {} }: KafkaOptions
       for (const socket of sockets) socket.destroy(new Error('the client was closed'))
     },
   }
+}
+
+function dialDirectly(address: { host: string; port: number }): net.Socket {
+  return net.connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
 }
 
 /** A file of kafkajs that is no part of its public interface; the version is pinned. */

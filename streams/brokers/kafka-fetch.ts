@@ -49,7 +49,7 @@ export async function fetchCommitted(node: Node, request: FetchRequest): Promise
  * Leaves out what was aborted, by the broker's list of aborted transactions and the markers, as the Java client does.
  * A marker is known by its batch, never by the record's key (guard K18).
  */
-async function committedOf(raw: RawPartition, from: number): Promise<FetchedCommitted> {
+export async function committedOf(raw: RawPartition, from: number): Promise<FetchedCommitted> {
   const { topic, partition } = raw
   const aborted = [...raw.aborted].sort((a, b) => a.first - b.first)
   const aborting = new Set<bigint>()
@@ -66,7 +66,7 @@ async function committedOf(raw: RawPartition, from: number): Promise<FetchedComm
   return { topic, partition, from, records, next, end: raw.end, lastStable: raw.lastStable, bytes: raw.records.length }
 }
 
-interface RawPartition {
+export interface RawPartition {
   readonly topic: string
   readonly partition: number
   readonly errorCode: number

@@ -11,8 +11,8 @@ import { transactionalProducer } from './kafka-transactions.ts'
  * on its connections, below its consumer: most of what its consumer does wrong (the guards named K in the comments, one for
  * each fault that was found) cannot happen then. Nothing connects before it is used.
  */
-export function kafkaBroker({ brokers, clientId, log = () => {} }: KafkaOptions): Broker {
-  const kafka = { brokers, clientId, log }
+export function kafkaBroker(options: KafkaOptions): Broker {
+  const kafka = { log: () => {}, ...options }
   const admin = kafkaAdmin(kafka)
   const open = new Set<{ close(): Promise<void> }>()
 
