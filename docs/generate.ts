@@ -1,0 +1,190 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { portsFrom } from '../infra/local/ports.ts'
+import { catalogue } from '../schemas/topics.ts'
+import { platformConfig, queryConfig, variableOf, workerConfig } from '../services/config.ts'
+import { LIMITS } from '../services/query/protocol.ts'
+
+/** Writes the tables in these pages that follow from the code: `node docs/generate.ts`. A test compares. */
+export async function regenerated(page: string): Promise<string> {
+  const parts = page.split(/(<!-- generated: [a-z]+ -->\n)[\s\S]*?(?=<!-- end -->)/)
+  const written = parts.map(async (part) => {
+    const name = /^<!-- generated: ([a-z]+) -->\n$/.exec(part)?.[1]
+    if (name === undefined) return part
+    const make = tables[name]
+    if (make === undefined) throw new Error(`there is no table ${name}; there are: ${Object.keys(tables).join(', ')}`)
+    return `${part}\n${await make()}\n\n`
+  })
+  return (await Promise.all(written)).join('')
+}
+
+export const pages: readonly string[] = ['operations.md', 'protocol.md'].map((name) => join(import.meta.dirname, name))
+
+const root = join(import.meta.dirname, '..')
+
+const tables: Readonly<Record<string, () => string | Promise<string>>> = {
+  configuration,
+  metrics,
+  ports,
+  topics,
+  commands,
+  limits,
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n')
+}
+
+const code = (text: unknown): string => `\`${String(text)}\``
+
+interface Property {
+  readonly description?: string
+  readonly default?: unknown
+  readonly enum?: readonly string[]
+  readonly type?: string
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly pattern?: string
+  readonly format?: string
+}
+
+function configuration(): string {
+  const roles = { worker: propertiesOf(workerConfig), query: propertiesOf(queryConfig) }
+  const shared = propertiesOf(platformConfig)
+  const names = [...new Set([...Object.keys(shared), ...Object.values(roles).flatMap(Object.keys)])]
+  const rows = names.map((name) => {
+    const readers = Object.entries(roles).filter(([, properties]) => name in properties)
+    const property = readers[0]![1][name]!
+    return [
+      code(variableOf(name)),
+      readers.length === 2 ? 'both' : readers[0]![0],
+      valuesOf(property),
+      defaultOf(name, property),
+      property.description ?? '',
+    ]
+  })
+  return table(['variable', 'role', 'values', 'default', 'what it is'], rows)
+}
+
+const propertiesOf = (schema: z.ZodObject): Record<string, Property> =>
+  z.toJSONSchema(schema).properties as Record<string, Property>
+
+function valuesOf({ enum: choices, minimum, maximum, format, pattern }: Property): string {
+  if (choices) return choices.map(code).join(', ')
+  // A whole number without a bound of its own has JavaScript's.
+  if (minimum !== undefined)
+    return maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? `from ${minimum}` : `${minimum} to ${maximum}`
+  if (format === 'uri') return 'URL'
+  return pattern === undefined ? 'text' : code(pattern)
+}
+
+function defaultOf(name: string, { default: value }: Property): string {
+  if (name === 'embedWorkers') return 'one per core'
+  if (value === undefined) return ''
+  return value === '' ? 'empty' : code(value)
+}
+
+/** Metrics are declared where they are counted: found in the sources by their shape. */
+function metrics(): string {
+  const rows = ['worker', 'query'].flatMap((role) =>
+    sourcesIn(join(root, 'services', role)).flatMap((source) =>
+      [...source.matchAll(/new (Counter|Gauge|Histogram)\(\{([\s\S]*?)\n {2}\}\)/g)].map(([, kind, body = '']) => {
+        const field = (name: string) => new RegExp(`${name}: '([^']*)'`).exec(body)?.[1] ?? ''
+        return [code(field('name')), kind!.toLowerCase(), role, labelsIn(body, source), field('help')]
+      }),
+    ),
+  )
+  return table(
+    ['metric', 'kind', 'role', 'labels', 'help'],
+    rows.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+  )
+}
+
+function labelsIn(body: string, source: string): string {
+  const listed = /labelNames: (\[[^\]]*\]|\w+)/.exec(body)?.[1] ?? ''
+  const names = listed.startsWith('[')
+    ? listed
+    : (new RegExp(`const ${listed} = (\\[[^\\]]*\\])`).exec(source)?.[1] ?? '')
+  return [...names.matchAll(/'([^']+)'/g)].map(([, name]) => code(name)).join(', ')
+}
+
+const sourcesIn = (folder: string): string[] =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .map((name) => readFileSync(join(folder, name), 'utf8'))
+
+function ports(): string {
+  const about: Record<keyof ReturnType<typeof portsFrom>, string> = {
+    qdrantHttp: 'Qdrant, HTTP (only the server; the embedded one has none)',
+    qdrant: 'Qdrant, gRPC',
+    query: 'query service, WebSocket',
+    registry: 'schema registry, HTTP',
+    connect: 'Kafka Connect, HTTP',
+    workerMetrics: 'worker: `/metrics`, `/health/ready`, `/health/live`',
+    queryMetrics: 'query service: `/metrics`, `/health/ready`, `/health/live`',
+    kafka: 'Kafka',
+    controller: 'Kafka’s controller',
+  }
+  const rows = Object.entries(portsFrom(BASE)).map(([name, port]) => [
+    `base + ${port - BASE}`,
+    String(port),
+    about[name as keyof typeof about],
+  ])
+  return table(['port', 'by default', 'what listens'], rows)
+}
+
+const BASE = 18_000
+
+function topics(): string {
+  const rows = catalogue.map(({ name, about, partitions, keyed, config }) => [
+    code(name),
+    about,
+    partitions === 'shared' ? '`FRESHET_PARTITIONS`' : String(partitions),
+    keyed ? 'murmur2 of the key' : 'any partition',
+    kept(config),
+  ])
+  return table(['topic', 'what flows', 'partitions', 'a record lies in', 'kept'], rows)
+}
+
+function kept(config: Readonly<Record<string, string>>): string {
+  if (config['cleanup.policy'] === 'compact') return 'compacted'
+  return `${Number(config['retention.ms']) / 86_400_000} days`
+}
+
+function limits(): string {
+  return table(
+    ['limit', 'value'],
+    Object.entries(LIMITS).map(([name, value]) => [code(name), value.toLocaleString('en')]),
+  )
+}
+
+async function commands(): Promise<string> {
+  const rows = (await freshetCommands()).flatMap((command) => [
+    [
+      code(`freshet ${command.name()} ${command.usage().replace('[options] ', '').replace('[options]', '')}`.trim()),
+      command.description(),
+    ],
+    ...command.options.map(({ flags, description }) => [`&nbsp;&nbsp;${code(flags)}`, description]),
+  ])
+  return table(['command', 'what it does'], rows)
+}
+
+/** The commands of `cli/main.ts`, which runs when it is loaded and so cannot be imported: each has a file of its name. */
+export async function freshetCommands(): Promise<Command[]> {
+  const main = readFileSync(join(root, 'cli', 'main.ts'), 'utf8')
+  const names = [...(/for \(const command of \[([^\]]*)\]/.exec(main)?.[1] ?? '').matchAll(/(\w+)\(\)/g)]
+  if (names.length === 0) throw new Error('cli/main.ts does not list its commands as it did')
+  return Promise.all(
+    names.map(async ([, name = '']) => {
+      const module = (await import(`../cli/${name}.ts`)) as Record<string, () => Command>
+      return module[name]!()
+    }),
+  )
+}
+
+if (import.meta.main) {
+  for (const page of pages) writeFileSync(page, await regenerated(readFileSync(page, 'utf8')))
+}
