@@ -32,8 +32,8 @@ export const embedDocuments = processor<EmbedPorts>({
   name: 'embed-documents',
   from: [documents, redo],
   to: [vectors],
-  // Small batches and many lanes: a large document has a lane of its own, and small ones overtake it.
-  batch: { recordsMax: 16, bytesMax: 64 * 1024 },
+  // Few bytes and many lanes: a large document has a lane of its own, and small ones overtake it. As many records as index-vectors takes at once, which pays for its requests by the batch.
+  batch: { recordsMax: 64, bytesMax: 64 * 1024 },
   lanesMax: 8,
   onReject: 'erase',
   watermark: { kind: 'carried', topic: vectors },
@@ -41,22 +41,28 @@ export const embedDocuments = processor<EmbedPorts>({
   async process({ records, signal }, ports) {
     const received = String(ports.now())
     const works = await Promise.all(records.map((input) => workOf(input, ports)))
-    const live = works.filter((work): work is Work => 'document' in work && work.document !== null)
+    const live = works.filter((work): work is Live => 'document' in work && work.document !== null)
     const manifests = await ports.known.manifests(live.map(({ key }) => key))
-    const known = new Map(live.map((work, i) => [work, manifests[i]!]))
+    // Where the index has this revision or a newer one already, a re-delivery costs this one read.
+    const isNew = ({ fence }: Live, i: number) => compareFences(fence, manifests[i]?.fence ?? BEFORE_ALL) > 0
+    const derivations = await Promise.all(
+      live.flatMap((work, i) => (isNew(work, i) ? derivationOf(work, manifests[i] ?? null, ports) : [])),
+    )
+    await addFromIndex(derivations, ports)
+    const byWork = new Map<Work, Derivation>(derivations.map((derivation) => [derivation.work, derivation]))
     return Promise.all(
       works.map(async (work): Promise<Outcome> => {
         if ('reject' in work) return work
         const headers = { ...work.headers, received }
         if (work.document === null) return { publish: [erase(vectors, work.key, headers)] }
-        const manifest = known.get(work) ?? null
-        // The index has this revision or a newer one already: a re-delivery costs this one read.
-        if (manifest !== null && compareFences(work.fence, manifest.fence) <= 0) return { publish: [] }
-        return derive(work, work.document, manifest, headers, ports, signal)
+        const derivation = byWork.get(work)
+        return derivation === undefined ? { publish: [] } : derive(derivation, headers, ports, signal)
       }),
     )
   },
 })
+
+const BEFORE_ALL: Fence = { epoch: -1, offset: -1, derivation: -1 }
 
 /** Records of a document are at most 8 MiB; this many chunks of the longest kind are well below it. */
 export const CHUNKS_MAX = 1_000
@@ -72,6 +78,20 @@ interface Work {
   readonly document: Document | null
   /** What differs from the headers that the runtime gives: the revision of a document that came by `redo`. */
   readonly headers: Record<string, string>
+}
+
+type Live = Work & { readonly document: Document }
+
+/** A document on its way to its vectors. */
+interface Derivation {
+  readonly work: Live
+  readonly manifest: Manifest | null
+  readonly chunks: readonly Chunk[]
+  /** Of each chunk's text. */
+  readonly hashes: readonly string[]
+  /** By hash: what need not be embedded. */
+  readonly found: Map<string, Buffer>
+  readonly fromCache: number
 }
 
 async function workOf(
@@ -95,16 +115,44 @@ async function workOf(
   return { key, fence, document, headers }
 }
 
+/** Splits, and takes from the cache what is known; a repair takes nothing on trust. */
+async function derivationOf(work: Live, manifest: Manifest | null, { engine, cache }: EmbedPorts): Promise<Derivation> {
+  const chunks = await engine.split(work.document.text)
+  const hashes = chunks.map(({ text }) => createHash('sha256').update(text).digest('hex'))
+  const found = new Map<string, Buffer>()
+  if (chunks.length > CHUNKS_MAX || work.fence.derivation > 0)
+    return { work, manifest: null, chunks, hashes, found, fromCache: 0 }
+  for (const hash of hashes) {
+    const vector = cache.get(hash)
+    if (vector !== undefined) found.set(hash, vector)
+  }
+  return { work, manifest, chunks, hashes, found, fromCache: found.size }
+}
+
+/** What the cache does not know of documents that are in the index already is read from there, for all of them at once. */
+async function addFromIndex(derivations: readonly Derivation[], { known }: EmbedPorts): Promise<void> {
+  const asking = derivations.filter(({ hashes, found }) => hashes.some((hash) => !found.has(hash)))
+  const manifests = asking.flatMap(({ manifest }) => (manifest?.content ? [manifest] : []))
+  if (manifests.length === 0) return
+  const vectors = await known.vectors(manifests)
+  for (const { manifest, hashes, found } of asking) {
+    if (manifest === null) continue
+    for (const hash of hashes) {
+      const vector = vectors.get(hash)
+      if (vector !== undefined) found.set(hash, vector)
+    }
+  }
+}
+
 async function derive(
-  { key, fence }: Work,
-  document: Document,
-  manifest: Manifest | null,
+  derivation: Derivation,
   headers: Record<string, string>,
   ports: EmbedPorts,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { engine } = ports
-  const chunks = await engine.split(document.text)
+  const { work, chunks, hashes } = derivation
+  const { key, fence, document } = work
   if (chunks.length === 0)
     return {
       reject: `text: has no letters or digits (${JSON.stringify(document.text.slice(0, 40))}); send the document's text, or delete the document with a null value`,
@@ -116,8 +164,7 @@ async function derive(
       class: 'size',
     }
   }
-  const hashes = chunks.map(({ text }) => createHash('sha256').update(text).digest('hex'))
-  const vectorByHash = await vectorsOf(chunks, hashes, fence.derivation === 0 ? manifest : null, ports, signal)
+  const vectorByHash = await vectorsOf(derivation, ports, signal)
   const pipeline = `${document.cleaning || 'foreign'}+${DERIVING}`
   const { title, url, language, attributes } = document
   const value: DocumentVectors = {
@@ -145,27 +192,15 @@ async function derive(
   return { publish: [put(vectors, key, value, { ...headers, embedded: String(ports.now()) })] }
 }
 
-/** The vector of each distinct text: from the cache, from the index, or embedded now. Never reused for a repair. */
+/** The vector of each distinct text: known, or embedded now. */
 async function vectorsOf(
-  chunks: readonly Chunk[],
-  hashes: readonly string[],
-  manifest: Manifest | null,
-  { engine, known, cache, counted }: EmbedPorts,
+  { chunks, hashes, found, fromCache }: Derivation,
+  { engine, cache, counted }: EmbedPorts,
   signal: AbortSignal,
 ): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>()
-  const texts = new Map(hashes.map((hash, i) => [hash, chunks[i]!.text]))
-  const missing = () => [...texts].filter(([hash]) => !found.has(hash))
-  for (const hash of texts.keys()) {
-    const vector = cache.get(hash)
-    if (vector !== undefined) found.set(hash, vector)
-  }
-  const fromCache = found.size
-  if (manifest?.content && found.size < texts.size) {
-    for (const [hash, vector] of await known.vectors(manifest)) if (texts.has(hash)) found.set(hash, vector)
-  }
   const fromIndex = found.size - fromCache
-  const toEmbed = missing()
+  const texts = new Map(hashes.map((hash, i) => [hash, chunks[i]!.text]))
+  const toEmbed = [...texts].filter(([hash]) => !found.has(hash))
   for (let i = 0; i < toEmbed.length; i += SLICE_TEXTS) {
     signal.throwIfAborted()
     const slice = toEmbed.slice(i, i + SLICE_TEXTS)

@@ -77,11 +77,13 @@ export function memoryIndex({
     async manifests(keys) {
       return keys.map((key) => manifests.get(key) ?? null)
     },
-    async vectors({ key, content, chunks: count }) {
+    async vectors(present) {
       const known = new Map<string, Buffer>()
-      for (let ordinal = 0; content !== null && ordinal < count; ordinal++) {
-        const chunk = chunks.get(chunkKey(key, content, ordinal))
-        if (chunk !== undefined) known.set(chunk.hash, chunk.vector)
+      for (const { key, content, chunks: count } of present) {
+        for (let ordinal = 0; content !== null && ordinal < count; ordinal++) {
+          const chunk = chunks.get(chunkKey(key, content, ordinal))
+          if (chunk !== undefined) known.set(chunk.hash, chunk.vector)
+        }
       }
       return known
     },

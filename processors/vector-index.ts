@@ -66,6 +66,6 @@ export interface LeftChunks {
 export interface KnownVectors {
   /** Fences of the present manifests, in the order of the keys. Never rejects: out of reach is the same as nothing known. */
   manifests(keys: readonly string[]): Promise<readonly (Manifest | null)[]>
-  /** Vectors of a document's present chunks, by text hash, float32 little endian; only those whose checksum holds. */
-  vectors(manifest: Manifest): Promise<ReadonlyMap<string, Buffer>>
+  /** Vectors of the documents' present chunks, by text hash, float32 little endian; only those whose checksum holds. */
+  vectors(manifests: readonly Manifest[]): Promise<ReadonlyMap<string, Buffer>>
 }

@@ -30,16 +30,17 @@ export function qdrantKnownVectors(
         return keys.map(() => null)
       }
     },
-    async vectors({ key, content, chunks }) {
+    async vectors(manifests) {
       const known = new Map<string, Buffer>()
-      if (content === null) return known
+      const ids = manifests.flatMap(({ key, content, chunks }) =>
+        content === null ? [] : Array.from({ length: chunks }, (_, ordinal) => chunkId(key, content, ordinal)),
+      )
       try {
-        for (let first = 0; first < chunks; first += CHUNKS_PER_READ) {
-          const count = Math.min(CHUNKS_PER_READ, chunks - first)
+        for (let first = 0; first < ids.length; first += CHUNKS_PER_READ) {
           const { result } = await qdrant.points.get(
             {
               collectionName: collection,
-              ids: Array.from({ length: count }, (_, i) => chunkId(key, content, first + i)),
+              ids: ids.slice(first, first + CHUNKS_PER_READ),
               withPayload: { selectorOptions: { case: 'include', value: { fields: ['hash', 'checksum'] } } },
               withVectors: { selectorOptions: { case: 'include', value: { names: [dense] } } },
             },

@@ -78,7 +78,7 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
       const manifest = (await manifestsOf(tenant, [key])).get(key)
       if (manifest === undefined || manifest.deleted) return null
       const sum = new Float32Array(dimensions)
-      for (const vector of (await known.vectors(manifest)).values()) {
+      for (const vector of (await known.vectors([manifest])).values()) {
         for (const [i, each] of floatsOf(vector).entries()) sum[i] = sum[i]! + each
       }
       const length = Math.hypot(...sum)
