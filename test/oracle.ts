@@ -71,13 +71,14 @@ export async function unaccounted(platform: Platform): Promise<string[]> {
 
 async function expectedChunks(platform: Platform): Promise<Map<string, string>> {
   const { engine, partitions } = platform
-  const latest = new Map<string, { value: Buffer | null; fence: string }>()
-  for (const { key, partition, offset, value } of await recordsOf(platform, documents)) {
+  const latest = new Map<string, Buffer | null>()
+  for (const { key, partition, value } of await recordsOf(platform, documents)) {
     if (key === null || isLowKey(key) || partitionOf(key, partitions) !== partition) continue
-    latest.set(key.toString('utf8'), { value, fence: `1:${offset}` })
+    if (!/^[a-z0-9][a-z0-9_-]{0,62}\/./.test(key.toString('utf8'))) continue
+    latest.set(key.toString('utf8'), value)
   }
   const expected = new Map<string, string>()
-  for (const [key, { value }] of latest) {
+  for (const [key, value] of latest) {
     const document = value === null ? null : await readable(platform, value)
     if (document === null) continue
     const { title, url, language, attributes } = document

@@ -9,6 +9,7 @@ import { localSettings, repositoryDir } from '../infra/local/settings.ts'
 import { catalogue } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
 import { kafkaBroker } from '../streams/brokers/kafka.ts'
+import { partitionOf } from '../streams/partitioner.ts'
 import { confluentRegistry } from '../streams/registry.ts'
 import { avroSerde, type Serde } from '../streams/serde.ts'
 import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
@@ -31,6 +32,7 @@ export interface Platform extends AsyncDisposable {
   /** The engine that the processes use, for what a test derives itself. */
   readonly engine: Engine
   topic(topic: Topic): string
+  partitionOf(key: string): number
   worker(): Promise<Role>
   query(env?: Readonly<Record<string, string>>): Promise<QueryRole>
   /** A client of the query service that was started last. */
@@ -119,6 +121,7 @@ export async function openPlatform({
     qdrant,
     engine,
     topic: (topic) => nameIn(scope, topic),
+    partitionOf: (key) => partitionOf(key, partitions),
     async worker() {
       const port = await freePort()
       const role = await start('worker', port, { FRESHET_WORKER_PORT: String(port) })

@@ -1,0 +1,57 @@
+import { random } from '../infra/local/qdrant/requests.ts'
+import { cleanDocument } from '../processors/clean-text.ts'
+import { documents } from '../schemas/topics.ts'
+import type { NewRecord, Producer } from '../streams/broker.ts'
+import { partitionOf } from '../streams/partitioner.ts'
+import type { Platform } from './platform.ts'
+
+/** Records for `documents` as an unkind world writes them, the same for the same seed. */
+export interface Load {
+  /** Writes this many records; resolves when Kafka has them. */
+  write(records: number): Promise<void>
+  /** A number in [0, 1). */
+  next(): number
+}
+
+/** Of the records: 20 % deletes (a third of the keys comes back later), 5 % poison of three kinds, the rest of 1 to 60 sentences. */
+export async function openLoad(platform: Platform, seed: number, keys = 60): Promise<Load> {
+  const producer: Producer = await platform.broker.producer()
+  const next = random(seed)
+  let count = 0
+  const record = (): NewRecord => {
+    const key = `${platform.tenant}/load-${Math.floor(next() * keys)}`
+    const partition = partitionOf(key, platform.partitions)
+    const kind = next()
+    count++
+    const at = { topic: platform.topic(documents), partition, key }
+    if (kind < 0.2) return { ...at, value: null }
+    if (kind < 0.22) return { ...at, value: Buffer.from('not Avro') }
+    if (kind < 0.24) return { ...at, partition: (partition + 1) % platform.partitions, value: valueOf('misplaced', 1) }
+    if (kind < 0.25)
+      return {
+        ...at,
+        key: 'no tenant',
+        partition: partitionOf('no tenant', platform.partitions),
+        value: valueOf('lost', 1),
+      }
+    return { ...at, value: valueOf(`Revision ${count} of ${key}`, 1 + Math.floor(next() ** 3 * 60)) }
+  }
+  const valueOf = (about: string, sentences: number): Buffer =>
+    platform.serde.encode(
+      documents,
+      cleanDocument({
+        text: Array.from({ length: sentences }, (_, i) => `${about}, sentence ${i}, of the load.`).join(' '),
+        contentType: null,
+        title: null,
+        url: null,
+        language: null,
+        attributes: { count },
+      }),
+    )
+  return {
+    next,
+    async write(records) {
+      await producer.send(Array.from({ length: records }, record))
+    },
+  }
+}
