@@ -126,6 +126,8 @@ function pythonStep({ toolsDir }: StepOptions, tool: ToolName, title: string, re
         'pip',
         'install',
         '--disable-pip-version-check',
+        // The file lists all that is needed, and leaves out what only other uses of a package need.
+        '--no-deps',
         '--only-binary',
         ':all:',
         '--progress-bar',
@@ -136,7 +138,7 @@ function pythonStep({ toolsDir }: StepOptions, tool: ToolName, title: string, re
   }
 }
 
-const usualModels = [defaultModel, 'bge-small-en-v1.5-q']
+const usualModels = [defaultModel]
 
 function modelNamed(name: string): EmbeddingModel {
   const model = models.find((each) => each.name === name)

@@ -25,7 +25,7 @@ export interface StackOptions {
   readonly parts?: readonly PartName[]
   /** Freshet's own processes; they start when Kafka, registry and Qdrant are ready. More by `startRole`. */
   readonly roles?: readonly Role[]
-  /** Names in `engine/models.ts` to have in `modelsDir`. Default: the default model and the small canary. */
+  /** Names in `engine/models.ts` to have in `modelsDir`. Default: the default model. */
   readonly models?: readonly string[]
   /** Gives the start up: what has begun is stopped, and `startStack` rejects. */
   readonly signal?: AbortSignal
