@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { coordinatorsReady } from './kafka/probe.ts'
 import { freeBase, portsFrom } from './ports.ts'
 import { localSettings } from './settings.ts'
-import { type StackEvent, startStack } from './stack.ts'
+import { type StackEvent, type StackOptions, startStack } from './stack.ts'
 
 const settings = localSettings(process.env)
 
@@ -22,7 +22,7 @@ test('the broker answers for groups and transactions', async () => {
 })
 
 test('a data folder that another stack uses is refused, and the process named', async () => {
-  const start = startStack({ ...settings, parts: ['registry'], report: () => {} })
+  const start = startAndStop({ ...settings, parts: ['registry'], report: () => {} })
 
   await assert.rejects(start, /the data folder .* is in use by another stack \(process \d+\).*FRESHET_DATA/)
 })
@@ -30,7 +30,7 @@ test('a data folder that another stack uses is refused, and the process named', 
 test('ports that another stack uses are refused, and others proposed', async (t) => {
   const dataDir = temporaryFolder(t)
 
-  const start = startStack({ ...settings, dataDir, parts: ['registry'], report: () => {} })
+  const start = startAndStop({ ...settings, dataDir, parts: ['registry'], report: () => {} })
 
   await assert.rejects(start, /port \d+ \(registry\) is taken.*\nuse other ports: FRESHET_PORT_BASE=\d+/)
 })
@@ -57,6 +57,12 @@ test('a stack whose supervisor was killed starts again, on other ports, with its
   const served = events.flatMap((event) => (event.kind === 'ready' ? [event.part] : []))
   assert.deepEqual(served.sort(), ['kafka', 'registry'])
 })
+
+/** A stack that starts against all expectation must not be left behind. */
+async function startAndStop(options: StackOptions): Promise<void> {
+  const stack = await startStack(options)
+  await stack.stop()
+}
 
 function temporaryFolder(t: { after(work: () => void): void }): string {
   const folder = mkdtempSync(join(tmpdir(), 'stack-'))

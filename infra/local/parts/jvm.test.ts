@@ -44,6 +44,15 @@ test('a damaged archive is thrown away and made again', () => {
   assert.deepEqual(readdirSync(folder), [])
 })
 
+test('what a killed supervisor has left unfinished is removed', () => {
+  writeFileSync(join(folder, `kafka-0123456789ab.draft-${2 ** 22}`), 'half the cla')
+  writeFileSync(join(folder, `kafka-0123456789ab.draft-${process.pid}`), 'being written')
+
+  jvm(program(), folder)
+
+  assert.deepEqual(readdirSync(folder), [`kafka-0123456789ab.draft-${process.pid}`])
+})
+
 test('another class path has another archive', () => {
   const drafts = ['/jars/a/*', '/jars/b/*'].map((path) => draftOf(jvm(program(path), folder).command.args))
 

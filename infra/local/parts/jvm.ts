@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { identityOf } from '../lock.js'
 import type { Command } from '../part-process.ts'
 import { javaFile, requirePrerequisites } from '../prerequisites.js'
 
@@ -55,9 +56,12 @@ export function jvm(program: JvmProgram, archiveDir: string): { command: Command
   }
 }
 
-/** The archive of this stem, or null. A damaged one is removed. */
+/** The archive of this stem, or null. A damaged one is removed, and so is what others have left unfinished. */
 function wholeArchive(archiveDir: string, stem: string): string | null {
   for (const name of readdirSync(archiveDir)) {
+    const writer = /\.draft-(\d+)$/.exec(name)?.[1]
+    // What a JVM has written whose supervisor was killed.
+    if (writer !== undefined && identityOf(Number(writer)) === null) rmSync(join(archiveDir, name), { force: true })
     if (!name.startsWith(`${stem}-`) || !name.endsWith('.jsa')) continue
     const path = join(archiveDir, name)
     if (name === `${stem}-${digestOf(path)}.jsa`) return path
