@@ -1,0 +1,129 @@
+import type { NewRecord, StoredRecord } from './broker.ts'
+import { type DeadLetter, deadLetter } from './dead-letters.ts'
+import type { Rejected } from './decode.ts'
+import { Fatal } from './errors.ts'
+import { partitionOf } from './partitioner.ts'
+import type { Input, Outcome, Processor, Publish } from './processor.ts'
+import type { Serde } from './serde.ts'
+import { nameIn, type Scope, type Topic } from './topic.ts'
+
+/** What is needed to write down what a batch led to. */
+export interface OutboxContext {
+  readonly processor: Pick<Processor, 'name' | 'from' | 'to' | 'onReject'> & {
+    readonly watermark?: { readonly kind: 'carried'; readonly topic: Topic } | { readonly kind: 'published' }
+  }
+  /** The topic that the batch came from. */
+  readonly topic: Topic
+  readonly topicId: string
+  readonly scope: Scope
+  readonly serde: Serde
+  readonly deadLetters: Topic<DeadLetter>
+  /** Partitions of a topic by its declaration. */
+  partitionsOf(topic: Topic): number
+}
+
+/** A record as it was stored, and as the processor saw it. */
+export interface Handled {
+  readonly input: Input
+  readonly source: StoredRecord
+}
+
+/**
+ * The records to be sent for a batch, in order: what each outcome publishes; of each rejection one dead letter and what the
+ * processor declared. `low` is the watermark that they carry. Pure.
+ */
+export function recordsFor(
+  handled: readonly Handled[],
+  outcomes: readonly Outcome[],
+  unreadable: readonly Rejected[],
+  low: number,
+  context: OutboxContext,
+): { records: NewRecord[]; rejections: number } {
+  const rejections = [...unreadable]
+  const records: NewRecord[] = []
+  for (const [i, outcome] of outcomes.entries()) {
+    const encoded = encode(handled[i]!, outcome, low, context)
+    if ('reject' in encoded) rejections.push(encoded)
+    else records.push(...encoded.records)
+  }
+  for (const rejection of rejections) records.push(...rejectionRecords(rejection, low, context))
+  return { records, rejections: rejections.length }
+}
+
+/** A record to be sent. Throws `Fatal` for a topic that the processor does not declare. */
+export function recordOf(
+  { topic, key, value, headers, partition }: Publish,
+  carried: Record<string, string>,
+  context: OutboxContext,
+): NewRecord {
+  const { processor, scope, serde, partitionsOf } = context
+  if (!processor.to.includes(topic))
+    throw new Fatal(`${processor.name} publishes to ${topic.name}, which it does not declare`)
+  return {
+    topic: nameIn(scope, topic),
+    partition: partition ?? partitionOf(key, partitionsOf(topic)),
+    key,
+    value: value === null ? null : serde.encode(topic, value),
+    headers: { ...carried, ...headers },
+  }
+}
+
+/** What the record leads to; or its rejection, by the processor, or because it cannot be written. */
+function encode(
+  { input, source }: Handled,
+  outcome: Outcome,
+  low: number,
+  context: OutboxContext,
+): { records: NewRecord[] } | Rejected {
+  if ('reject' in outcome) {
+    const { reject, class: rejectClass = 'content', publish = [] } = outcome
+    return { reject, class: rejectClass, record: source, publish, keyed: rejectClass !== 'key' }
+  }
+  const records = outcome.publish.map((publish) =>
+    recordOf(publish, carriedBy(source, publish.topic, low, context), context),
+  )
+  const size = records.reduce((most, { value }) => Math.max(most, value?.length ?? 0), 0)
+  if (size <= RECORD_BYTES_MAX) return { records }
+  const reject = `${input.key.slice(0, 100)}: becomes a record of ${size} bytes, and ${RECORD_BYTES_MAX} is the limit; split it into several documents`
+  return { reject, class: 'size', record: source, publish: [], keyed: true }
+}
+
+function rejectionRecords(
+  { record, reject, class: rejectClass, publish, keyed }: Rejected,
+  low: number,
+  context: OutboxContext,
+): NewRecord[] {
+  const { processor, topic, topicId, deadLetters, partitionsOf, serde, scope } = context
+  const rejection = { stage: processor.name, record, topicId, class: rejectClass, reason: reject }
+  const letter = deadLetter(rejection, deadLetters, partitionsOf(deadLetters), serde, scope)
+  const also = publish.map((each) => recordOf(each, {}, context))
+  if (processor.onReject === 'nothing' || !keyed || topic !== processor.from[0]) return [letter, ...also]
+  const erased = processor.to[0]!
+  const tombstone = {
+    topic: erased,
+    key: record.key!.toString('utf8'),
+    value: null,
+    headers: { reason: printable(reject) },
+  }
+  return [letter, ...also, recordOf(tombstone, carriedBy(record, erased, low, context), context)]
+}
+
+/** Trace context goes along with every record; position and watermark where the topic carries them. */
+function carriedBy(
+  { partition, offset, timestamp, headers }: StoredRecord,
+  to: Topic,
+  low: number,
+  { processor, topic }: OutboxContext,
+): Record<string, string> {
+  const trace: Record<string, string> =
+    headers.traceparent === undefined ? {} : { traceparent: headers.traceparent.toString('utf8') }
+  const { watermark, from } = processor
+  if (watermark?.kind !== 'carried' || watermark.topic !== to || topic !== from[0]) return trace
+  return { ...trace, position: `${partition}:${offset}:${timestamp}`, low: String(low) }
+}
+
+/** Headers are for machines and logs: no line breaks, bounded. */
+const printable = (text: string): string => text.replace(/\s+/g, ' ').slice(0, 500)
+
+/** One record per document and hop, and none above this. The topics allow a little more, for headers and framing. */
+const RECORD_BYTES_MAX = 8 * 1024 * 1024
