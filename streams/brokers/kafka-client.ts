@@ -25,7 +25,11 @@ export interface Client {
   destroy(): void
 }
 
-export function createClient({ brokers, clientId, log = () => {}, dial = dialDirectly }: KafkaOptions): Client {
+/** `connectAttempts`: how often kafkajs tries to reach a broker, up to 1 s apart, before it gives a request up. */
+export function createClient(
+  { brokers, clientId, log = () => {}, dial = dialDirectly }: KafkaOptions,
+  connectAttempts = 4,
+): Client {
   registerCodecs()
   stopIdleTimers()
   const sockets = new Set<net.Socket>()
@@ -46,7 +50,7 @@ export function createClient({ brokers, clientId, log = () => {}, dial = dialDir
     socketFactory,
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: { initialRetryTime: 50, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: 3 },
+    retry: { initialRetryTime: 50, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: connectAttempts - 1 },
     logLevel: kafkajs.logLevel.WARN,
     // What kafkajs calls an error is mostly a retry; what matters is logged by whoever gives up.
     logCreator: () => (entry) => log('debug', entry.log.message, { ...entry.log, from: entry.namespace }),

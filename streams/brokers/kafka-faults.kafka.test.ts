@@ -14,11 +14,15 @@ class BadLine {
   readonly #server: net.Server
   readonly #pairs = new Set<{ near: net.Socket; far: net.Socket; deaf: boolean }>()
   #answersUntilCut = 0
+  #refused = () => {}
   refusing = false
 
   constructor() {
     this.#server = net.createServer((near) => {
-      if (this.refusing) return near.destroy()
+      if (this.refusing) {
+        this.#refused()
+        return near.destroy()
+      }
       const far = net.connect({ host: BadLine.#host, port: BadLine.#port, noDelay: true })
       const pair = { near, far, deaf: false }
       this.#pairs.add(pair)
@@ -50,6 +54,17 @@ class BadLine {
   /** The n-th answer from now on is lost, and all connections with it. */
   cutAtAnswer(n: number): void {
     this.#answersUntilCut = n
+  }
+
+  /** Resolves when so many more connections were refused. */
+  async refuse(count: number): Promise<void> {
+    this.refusing = true
+    for (let left = count; left > 0; left--) {
+      await new Promise<void>((resolve) => {
+        this.#refused = resolve
+      })
+    }
+    this.refusing = false
   }
 
   /** What Kafka answers from now on is lost, on the connections that are there. */
@@ -240,10 +255,10 @@ describe('Kafka behind a bad line', { timeout: 90_000 }, () => {
     const producer = await broker.producer()
     await producer.send([record(topic, '0')])
 
-    line.refusing = true
+    const outage = line.refuse(6)
     line.cut()
     const sent = producer.send([record(topic, '1')])
-    line.refusing = false
+    await outage
     const [position] = await sent
     await reader.until(() => reader.records.length === 2)
 

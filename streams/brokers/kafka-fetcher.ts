@@ -7,7 +7,7 @@ import { type FetchedCommitted, fetchCommitted, type PartitionFetch } from './ka
 import type { Link } from './kafka-link.ts'
 
 export interface FetcherOptions {
-  readonly link: Link
+  readonly link: Pick<Link, 'cluster' | 'drop'>
   readonly log: Log
   readonly fetchBytesMax?: number
   readonly fetchWaitMs?: number
@@ -56,7 +56,7 @@ export class Fetcher {
 
   constructor(options: FetcherOptions) {
     this.#options = options
-    this.#watchdog = setInterval(() => this.#watch(), WATCH_EVERY_MS)
+    this.#watchdog = setInterval(() => this.#watch(), WATCH_EVERY_MS).unref()
   }
 
   add({ topic, partition, offset }: Position, { paused }: { paused: boolean }): void {

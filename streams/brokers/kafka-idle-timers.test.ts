@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { internal } from './kafka-client.ts'
 import { stopIdleTimers } from './kafka-idle-timers.ts'
 
@@ -14,10 +14,10 @@ interface Queue {
 
 const RequestQueue = internal<new (options: object) => Queue>('network/requestQueue/index.js')
 
-function queue(): Queue {
+function queue(t: TestContext): Queue {
   stopIdleTimers()
   const silent = { debug() {}, error() {}, info() {}, warn() {} }
-  return new RequestQueue({
+  const made = new RequestQueue({
     maxInFlightRequests: 1,
     requestTimeout: 1_000,
     enforceRequestTimeout: true,
@@ -25,6 +25,8 @@ function queue(): Queue {
     broker: 'b',
     logger: silent,
   })
+  t.after(() => made.destroy())
+  return made
 }
 
 const request = (correlationId: number) => ({
@@ -33,8 +35,8 @@ const request = (correlationId: number) => ({
   sendRequest() {},
 })
 
-test('a connection on which nothing waits sets no timer', () => {
-  const idle = queue()
+test('a connection on which nothing waits sets no timer', (t) => {
+  const idle = queue(t)
 
   idle.push(request(1))
   idle.checkPendingRequests()
@@ -42,8 +44,8 @@ test('a connection on which nothing waits sets no timer', () => {
   assert.equal(idle.throttleCheckTimeoutId, null)
 })
 
-test('a request that has to wait is looked at again, and not before the throttling is over', () => {
-  const throttled = queue()
+test('a request that has to wait is looked at again, and not before the throttling is over', (t) => {
+  const throttled = queue(t)
   throttled.throttledUntil = Date.now() + 60_000
 
   throttled.push(request(1))
@@ -51,5 +53,4 @@ test('a request that has to wait is looked at again, and not before the throttli
   const timer = throttled.throttleCheckTimeoutId as unknown as { _idleTimeout: number }
   assert.equal(throttled.pending.length, 1)
   assert.ok(timer._idleTimeout > 59_000)
-  throttled.destroy()
 })

@@ -3,6 +3,7 @@ import type { NewRecord, Position, Producer } from '../broker.ts'
 import { Reject, Retry } from '../errors.ts'
 import { type Client, createClient, type KafkaOptions, type Log, REQUEST_TIMEOUT_MS } from './kafka-client.ts'
 import { asInstruction, isTooLarge } from './kafka-errors.ts'
+import { Link } from './kafka-link.ts'
 import { keyOf } from './kafka-offsets.ts'
 
 interface Send {
@@ -22,6 +23,7 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
   let queuedBytes = 0
   let current: { client: Client; producer: KafkaJsProducer } | null = null
   let sentRecords = 0
+  let failures = 0
   let busy = false
   let idle = Promise.withResolvers<void>()
   idle.resolve()
@@ -31,7 +33,10 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
   const connect = async (): Promise<KafkaJsProducer> => {
     if (current !== null && sentRecords < RECORDS_PER_PRODUCER_MAX) return current.producer
     drop()
-    const client = createClient(kafka)
+    // Whether Kafka is there at all is known soon; the patience is for what is in flight when it goes away.
+    const link = new Link(kafka)
+    await link.cluster().finally(() => link.close())
+    const client = createClient(kafka, CONNECT_ATTEMPTS)
     const producer = client.kafka.producer({
       idempotent: true,
       maxInFlightRequests: 1,
@@ -66,6 +71,7 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
       try {
         const records = sends.flatMap(({ records }) => records)
         const outcomes = await deliver(records)
+        failures = 0
         let from = 0
         for (const send of sends) {
           settle(send, outcomes.slice(from, from + send.records.length))
@@ -74,7 +80,10 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
       } catch (error) {
         drop()
         const instruction = asInstruction(error, 'sending to Kafka')
-        kafka.log('warn', 'sending failed', { records: sends.length, reason: instruction.message })
+        kafka.log(failures++ === 0 ? 'warn' : 'debug', 'sending failed', {
+          records: sends.length,
+          reason: instruction.message,
+        })
         for (const { reject } of sends) reject(instruction)
       }
     }
@@ -234,6 +243,8 @@ function sizeOf({ key, value, headers = {} }: NewRecord): number {
 
 /** About half a minute of a broker out of reach: within it the producer's sequence numbers tell a repeat, after it nobody can. */
 const RETRY = { initialRetryTime: 50, factor: 0.2, multiplier: 1.6, maxRetryTime: 2_000, retries: 20 }
+/** About as long, for a broker to which there is no connection: kafkajs counts those apart. */
+const CONNECT_ATTEMPTS = 28
 const ACKNOWLEDGE_TIMEOUT_MS = REQUEST_TIMEOUT_MS - 2_000
 const QUEUE_BYTES_MAX = 32 * 1024 * 1024
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024
