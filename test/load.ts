@@ -14,12 +14,13 @@ export interface Load {
 }
 
 /** Of the records: 20 % deletes (a third of the keys comes back later), 5 % poison of three kinds, the rest of 1 to 60 sentences. */
-export async function openLoad(platform: Platform, seed: number, keys = 60): Promise<Load> {
+export async function openLoad(platform: Platform, seed: number): Promise<Load> {
   const producer: Producer = await platform.broker.producer()
   const next = random(seed)
+  const keys = loadKeys(platform.tenant)
   let count = 0
   const record = (): NewRecord => {
-    const key = `${platform.tenant}/load-${Math.floor(next() * keys)}`
+    const key = keys[Math.floor(next() * keys.length)]!
     const partition = partitionOf(key, platform.partitions)
     const kind = next()
     count++
@@ -55,3 +56,6 @@ export async function openLoad(platform: Platform, seed: number, keys = 60): Pro
     },
   }
 }
+
+/** All keys of a load that belong to a document. */
+export const loadKeys = (tenant: string): string[] => Array.from({ length: 60 }, (_, i) => `${tenant}/load-${i}`)

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { denseName, sparseName } from '../connectors/qdrant/points.ts'
+import { checkKey } from '../processors/document-key.ts'
+import { CHUNKS_MAX } from '../processors/embed-documents.ts'
 import type { Document } from '../schemas/records.ts'
 import { documents } from '../schemas/topics.ts'
 import { partitionOf } from '../streams/partitioner.ts'
@@ -74,7 +76,7 @@ async function expectedChunks(platform: Platform): Promise<Map<string, string>> 
   const latest = new Map<string, Buffer | null>()
   for (const { key, partition, value } of await recordsOf(platform, documents)) {
     if (key === null || isLowKey(key) || partitionOf(key, partitions) !== partition) continue
-    if (!/^[a-z0-9][a-z0-9_-]{0,62}\/./.test(key.toString('utf8'))) continue
+    if (!isKey(key)) continue
     latest.set(key.toString('utf8'), value)
   }
   const expected = new Map<string, string>()
@@ -82,7 +84,8 @@ async function expectedChunks(platform: Platform): Promise<Map<string, string>> 
     const document = value === null ? null : await readable(platform, value)
     if (document === null) continue
     const { title, url, language, attributes } = document
-    for (const { ordinal, start, end, text } of await engine.split(document.text)) {
+    const chunks = await engine.split(document.text)
+    for (const { ordinal, start, end, text } of chunks.length > CHUNKS_MAX ? [] : chunks) {
       const [dense] = await engine.embed([text], { as: 'document' })
       const { indices, values } = engine.documentTerms(text, language)
       const name = nameOf({ key, ordinal })
@@ -104,6 +107,15 @@ async function expectedChunks(platform: Platform): Promise<Map<string, string>> 
     }
   }
   return expected
+}
+
+function isKey(key: Buffer): boolean {
+  try {
+    checkKey(key)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** null for a revision that is rejected, which is a deletion. */
