@@ -128,6 +128,7 @@ describe('Kafka behind a bad line', { timeout: 90_000 }, () => {
   before(async () => {
     await line.listen()
     observer = kafkaBroker({ brokers: [ADDRESS], clientId: 'observer' })
+    await observer.admin.ready(10_000)
     broker = kafkaBroker({ brokers: [ADDRESS], clientId: 'bad-line', dial: line.dial })
   })
 
