@@ -99,10 +99,19 @@ const checks: readonly [string, () => Promise<void> | void][] = [
       const response = await fetch(`${registry}/config`, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((cause) => {
         throw new Error(`nobody answers at ${registry}; start it with npm start, or set FRESHET_REGISTRY`, { cause })
       })
-      const { compatibilityLevel } = (await response.json()) as { compatibilityLevel?: string }
-      if (compatibilityLevel !== 'BACKWARD') {
+      if (!response.ok)
         throw new Error(
-          `its compatibility is ${compatibilityLevel}; curl -X PUT -H 'content-type: application/json' -d '{"compatibility":"BACKWARD"}' ${registry}/config`,
+          `${registry} answers ${response.status} to /config; FRESHET_REGISTRY must be an API like Confluent's`,
+        )
+      for (const topic of catalogue.filter(({ name }) => !name.includes('<space>'))) {
+        const subject = `${config().topicPrefix}${topic.name}-value`
+        const answer = await fetch(`${registry}/config/${subject}`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+        // Not registered yet: the first start does it.
+        if (answer.status === 404) continue
+        const { compatibilityLevel } = (await answer.json()) as { compatibilityLevel?: string }
+        if (compatibilityLevel === 'BACKWARD') continue
+        throw new Error(
+          `the compatibility of ${subject} is ${compatibilityLevel}; curl -X PUT -H 'content-type: application/json' -d '{"compatibility":"BACKWARD"}' ${registry}/config/${subject}`,
         )
       }
     },

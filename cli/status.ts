@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { connect } from '../client/client.ts'
 import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { pipeline } from '../processors/pipeline.ts'
+import { positionsOf, tokenOf } from '../search/freshness.ts'
 import { addressesOf, loadConfig, queryConfig, workerConfig } from '../services/config.ts'
 import type { Broker } from '../streams/broker.ts'
 import { reasonOf } from '../streams/errors.ts'
@@ -91,7 +92,8 @@ async function lags({ admin }: Broker, prefix: string): Promise<{ group: string;
 async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number; complete: boolean }> {
   const client = await connect(queryUrl(), { timeoutMs: 2_000 })
   try {
-    const nothing = Buffer.from(JSON.stringify({ epoch: 1, documents: {} })).toString('base64url')
+    // A token of the server's epoch that asks for nothing.
+    const nothing = tokenOf({ epoch: positionsOf(client.token)?.epoch ?? 0, documents: {} })
     const { staleMs, ingestStaleMs, complete } = (await client.wait(nothing, 0)).asOf
     return { staleMs, ingestStaleMs, complete }
   } finally {

@@ -3,6 +3,8 @@
  * Every call resolves with the answer or rejects with a `FreshetError`.
  */
 export interface Client {
+  /** How far the index was when the connection was made. */
+  readonly token: string
   readonly limits: Readonly<Record<string, number>>
   search(request: SearchRequest): Promise<SearchAnswer>
   /** Resolves with a token once Kafka has the documents; with `ack: 'indexed'`, once they can be found. */
@@ -155,6 +157,7 @@ export async function connect(url: string, { timeoutMs = 5_000 }: { timeoutMs?: 
     })
 
   return {
+    token: String(ready.token),
     limits: ready.limits as Record<string, number>,
     search: async (request) => (await ask({ type: 'search', ...request })) as unknown as SearchAnswer,
     async publish(documents, options = {}) {

@@ -29,7 +29,7 @@ export interface Handled {
 }
 
 /**
- * The records to be sent for a batch, in order: what each outcome publishes; of each rejection one dead letter and what the
+ * The records to be sent for a batch, in the order of its log: what each outcome publishes; of each rejection one dead letter and what the
  * processor declared. `low` is the watermark that they carry. Pure.
  */
 export function recordsFor(
@@ -39,15 +39,21 @@ export function recordsFor(
   low: number,
   context: OutboxContext,
 ): { records: NewRecord[]; rejections: number } {
-  const rejections = [...unreadable]
-  const records: NewRecord[] = []
-  for (const [i, outcome] of outcomes.entries()) {
-    const encoded = encode(handled[i]!, outcome, low, context)
-    if ('reject' in encoded) rejections.push(encoded)
-    else records.push(...encoded.records)
-  }
-  for (const rejection of rejections) records.push(...rejectionRecords(rejection, low, context))
-  return { records, rejections: rejections.length }
+  const encoded = outcomes.map((outcome, i) => ({
+    offset: handled[i]!.source.offset,
+    ...encode(handled[i]!, outcome, low, context),
+  }))
+  const refused = unreadable.map((rejection) => ({ offset: rejection.record.offset, ...rejection }))
+  let rejections = 0
+  // In the order of the log: of one key, what comes later must lie later.
+  const records = [...encoded, ...refused]
+    .sort((a, b) => a.offset - b.offset)
+    .flatMap((each) => {
+      if (!('reject' in each)) return each.records
+      rejections++
+      return rejectionRecords(each, low, context)
+    })
+  return { records, rejections }
 }
 
 /** A record to be sent. Throws `Fatal` for a topic that the processor does not declare. */

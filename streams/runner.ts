@@ -71,12 +71,12 @@ export async function runProcessor<Ports>(
       ? await store.next()
       : ((await processor.start?.({ ...at, topicId: topicIds.get(at.topic) ?? '' }, ports)) ?? at.committed)
     if (wanted === null) return { start: at.start, lost: null }
-    // Never past the end: a repetition changes nothing, and what is skipped is lost.
-    if (wanted > at.end)
-      return {
-        start: at.start,
-        lost: `${wanted} is behind the end of the log, ${at.end}: the log was cut or made again; beginning at ${at.start}`,
-      }
+    if (wanted > at.end) {
+      // The log was cut. What a transactional stage has handled it never hands on again, or old versions would follow newer
+      // ones; for the others a repetition changes nothing, and what is skipped is lost.
+      const start = store ? at.end : at.start
+      return { start, lost: `${wanted} is behind the end of the log, ${at.end}, which was cut; beginning at ${start}` }
+    }
     if (wanted < at.start)
       return {
         start: at.start,

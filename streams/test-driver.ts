@@ -110,7 +110,7 @@ export async function testTopology(
 
   /** Nothing is on its way: the broker has delivered all, and no task works; whoever waits, waits for the clock. */
   const settle = async (): Promise<void> => {
-    for (let quiet = 0; quiet < QUIET_ROUNDS; quiet++) {
+    for (let quiet = 0, rounds = 0; quiet < QUIET_ROUNDS && rounds < ROUNDS_MAX; quiet++, rounds++) {
       await broker.idle()
       await new Promise((resolve) => setImmediate(resolve))
       if (!runners.every((runner) => runner.idle()) && clock.nextAt === null) quiet = 0
@@ -205,6 +205,8 @@ export async function testTopology(
 
 /** Turns of the event loop without any work, after which nothing more is on its way. */
 const QUIET_ROUNDS = 20
+/** A stage that is busy for longer than this waits for the test itself. */
+const ROUNDS_MAX = 1_000
 
 const nullable = (type: string) => ({ type: ['null', type], default: null })
 

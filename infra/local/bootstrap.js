@@ -121,7 +121,9 @@ async function installPackages() {
 
 function run(file, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    // npm 11 leaves out the install script of onnxruntime-node by `allowScripts`; to older ones this says that no CUDA is wanted.
+    const env = { npm_config_onnxruntime_node_install: 'skip', ...process.env }
+    const child = spawn(file, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
     const chunks = []
     child.stdout.on('data', (chunk) => chunks.push(chunk))
     child.stderr.on('data', (chunk) => chunks.push(chunk))

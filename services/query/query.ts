@@ -132,8 +132,8 @@ export async function runQuery(config: QueryConfig): Promise<void> {
 }
 
 /**
- * There is no authentication before the gateway, so only this machine may connect: no page of another origin (a browser
- * always names its origin), and a host that is loopback (no DNS rebinding).
+ * There is no authentication before the gateway, so no page of another origin may connect: a browser always names the page's
+ * origin, also where a name was made to point at this machine.
  */
 function refusalOf({ headers, url }: IncomingMessage): string | null {
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim())

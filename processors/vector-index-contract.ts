@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import type { DocumentVectors } from '../schemas/records.ts'
+import type { KnownVectors, Manifest, Marker, VectorIndex } from './vector-index.ts'
+
+const DIMENSIONS = 8
+
+/** What every index must do; the one in memory and the one in Qdrant pass it. `count` tells how many chunks lie there. */
+export interface IndexUnderTest {
+  readonly index: VectorIndex
+  readonly known: KnownVectors
+  count(): Promise<number>
+  close(): Promise<void>
+}
+
+export function vectorIndexContract(
+  name: string,
+  open: (space: string, dimensions: number) => Promise<IndexUnderTest>,
+): void {
+  describe(`${name} as an index`, async () => {
+    const opened = open('es_contract', DIMENSIONS)
+    after(async () => (await opened).close())
+
+    test('what was never written is not there', async () => {
+      const { index } = await opened
+
+      const { manifests, marker } = await index.read([key('nothing')], 250)
+
+      assert.deepEqual([manifests, marker], [[null], null])
+    })
+
+    test('a manifest, its chunks and a marker come back as they were written', async () => {
+      const { index, known } = await opened
+      const manifest = manifestOf('there', 7, 3)
+
+      await index.apply([{ expected: null, manifest, chunks: vectorsOf(7, 3) }])
+      await index.settle([], markerOf(3, 41))
+
+      const read = await index.read([key('there')], 3)
+      assert.deepEqual(read, { manifests: [manifest], marker: markerOf(3, 41) })
+      const vectors = await known.vectors([manifest])
+      assert.deepEqual([...vectors.keys()].sort(), ['hash 0', 'hash 1', 'hash 2'])
+      assert.deepEqual(vectors.get('hash 1'), vectorsOf(7, 3).chunks[1]!.vector)
+    })
+
+    test('a manifest that is there already is not written over by one that expects none', async () => {
+      const { index } = await opened
+      await index.apply([{ expected: null, manifest: manifestOf('first', 5, 1), chunks: vectorsOf(5, 1) }])
+
+      await index.apply([{ expected: null, manifest: manifestOf('first', 6, 1), chunks: null }])
+
+      assert.equal((await index.read([key('first')], 0)).manifests[0]?.fence.offset, 5)
+    })
+
+    test('a manifest is written over only by one that names its fence', async () => {
+      const { index } = await opened
+      await index.apply([{ expected: null, manifest: manifestOf('cas', 5, 1), chunks: vectorsOf(5, 1) }])
+
+      await index.apply([{ expected: fence(4), manifest: manifestOf('cas', 6, 1), chunks: null }])
+      const refused = (await index.read([key('cas')], 0)).manifests[0]
+      await index.apply([{ expected: fence(5), manifest: manifestOf('cas', 8, 1), chunks: null }])
+      const accepted = (await index.read([key('cas')], 0)).manifests[0]
+
+      assert.deepEqual([refused?.fence.offset, accepted?.fence.offset], [5, 8])
+    })
+
+    test('a manifest that is expected and not there is not written', async () => {
+      const { index } = await opened
+
+      await index.apply([{ expected: fence(5), manifest: manifestOf('absent', 6, 1), chunks: null }])
+
+      assert.deepEqual((await index.read([key('absent')], 0)).manifests, [null])
+    })
+
+    test('chunks that are left over are deleted, and only they', async () => {
+      const { index, known, count } = await opened
+      const [former, next] = [manifestOf('shrinks', 5, 4), manifestOf('shrinks', 9, 2)]
+      const before = await count()
+      await index.apply([{ expected: null, manifest: former, chunks: vectorsOf(5, 4) }])
+      await index.apply([{ expected: fence(5), manifest: next, chunks: vectorsOf(9, 2) }])
+
+      await index.settle([{ key: key('shrinks'), fence: fence(5), count: 4 }], markerOf(0, 1))
+
+      assert.equal((await count()) - before, 2)
+      assert.equal((await known.vectors([former])).size, 0)
+      assert.equal((await known.vectors([next])).size, 2)
+    })
+
+    test('the same write twice is as one', async () => {
+      const { index, count } = await opened
+      const write = { expected: null, manifest: manifestOf('twice', 5, 3), chunks: vectorsOf(5, 3) }
+      const before = await count()
+
+      await index.apply([write])
+      await index.apply([write])
+
+      assert.equal((await count()) - before, 3)
+    })
+
+    test('a manifest of a rejected revision says why', async () => {
+      const { index } = await opened
+      const rejected: Manifest = {
+        ...manifestOf('rejected', 5, 0),
+        content: null,
+        deleted: true,
+        rejected: 'text: is empty',
+        contentHash: '',
+        pipeline: '',
+      }
+
+      await index.apply([{ expected: null, manifest: rejected, chunks: null }])
+
+      assert.deepEqual((await index.read([key('rejected')], 0)).manifests, [rejected])
+    })
+  })
+}
+
+const key = (id: string): string => `acme/${id}`
+const fence = (offset: number) => ({ epoch: 1, offset, derivation: 0 })
+const markerOf = (partition: number, applied: number): Marker => ({
+  partition,
+  topicId: 'topic-1',
+  applied,
+  low: applied - 1,
+  at: 1_700_000_000_000,
+})
+
+function manifestOf(id: string, offset: number, chunks: number): Manifest {
+  return {
+    key: key(id),
+    fence: fence(offset),
+    content: fence(offset),
+    deleted: false,
+    rejected: null,
+    chunks,
+    contentHash: `content ${offset}`,
+    pipeline: 'p1',
+    left: [{ fence: fence(1), count: 2 }],
+  }
+}
+
+function vectorsOf(offset: number, count: number): DocumentVectors {
+  const chunks = Array.from({ length: count }, (_, i) => ({
+    start: i * 10,
+    end: i * 10 + 9,
+    text: `chunk ${i}`,
+    hash: `hash ${i}`,
+    vector: Buffer.from(Float32Array.from({ length: DIMENSIONS }, (_, j) => (j === i ? 1 : 0)).buffer),
+    termIndices: Buffer.from(Uint32Array.of(1 + i, 100 + i).buffer),
+    termValues: Buffer.from(Float32Array.of(0.5, 1.5).buffer),
+  }))
+  return {
+    space: 'es_contract',
+    ...fence(offset),
+    title: 'Title',
+    url: null,
+    language: null,
+    attributes: { n: 1, tags: ['a'] },
+    pipeline: 'p1',
+    contentHash: `content ${offset}`,
+    chunks,
+  }
+}
