@@ -33,6 +33,7 @@ const manifest = (offset: number, more: Partial<Manifest> = {}): Manifest => ({
   chunks: 2,
   contentHash: 'old',
   pipeline: 'p1',
+  left: [],
   ...more,
 })
 
@@ -96,6 +97,28 @@ test('a revision delivered again gets the receipt that it had', () => {
 
   assert.deepEqual([indexed.outcomes, deleted.outcomes, rejected.outcomes], [['indexed'], ['deleted'], ['rejected']])
   assert.deepEqual([indexed.write, deleted.write, rejected.write], [null, null, null])
+})
+
+test('a revision that changed nothing gets the same receipt when it is delivered again', () => {
+  const first = planKey([put(7, 'old')], manifest(5))
+
+  const again = planKey([put(7, 'old')], first.present)
+
+  assert.deepEqual([first.outcomes, again.outcomes], [['unchanged'], ['unchanged']])
+})
+
+test('what a revision left over is deleted again when its record is delivered again, as it may not have been before', () => {
+  const { present } = planKey([put(7, 'new', 1)], manifest(5, { chunks: 9 }))
+
+  const again = planKey([put(7, 'new', 1)], present)
+  const withNewer = planKey([put(7, 'new', 1), put(8, 'newer')], present)
+  const onlyNewer = planKey([put(8, 'newer')], present)
+
+  const nine = { key: 'acme/a', fence: fence(5), count: 9 }
+  const one = { key: 'acme/a', fence: fence(7), count: 1 }
+  assert.deepEqual(again.left, [nine])
+  assert.deepEqual(withNewer.left, [nine, one])
+  assert.deepEqual(onlyNewer.left, [one])
 })
 
 test('of several revisions in a batch only the newest is written, wherever it stands', () => {

@@ -30,26 +30,33 @@ export interface KeyPlan {
  */
 export function planKey(revisions: readonly Revision[], manifest: Manifest | null): KeyPlan {
   const newest = revisions.reduce((a, b) => (compareFences(b.fence, a.fence) > 0 ? b : a))
+  // The manifest's own record again: whoever wrote the manifest may have died before the deletion of what it left.
+  const again = manifest !== null && revisions.some(({ fence }) => compareFences(fence, manifest.fence) === 0)
+  const owed = again ? manifest.left : []
+  const leftOf = (left: Manifest['left']) => left.map((each) => ({ key: newest.key, ...each }))
   if (manifest !== null && compareFences(newest.fence, manifest.fence) <= 0) {
     const outcomes = revisions.map(({ fence }) =>
       compareFences(fence, manifest.fence) === 0 ? outcomeOf(manifest) : 'superseded',
     )
-    return { write: null, left: [], outcomes, present: manifest }
+    return { write: null, left: leftOf(owed), outcomes, present: manifest }
   }
-  const next = nextManifest(newest, manifest)
+  const next = nextManifest(newest, manifest, owed)
   const unchanged = next.content !== null && next.content !== newest.fence
   const write: Write = { expected: manifest?.fence ?? null, manifest: next, chunks: unchanged ? null : newest.vectors }
-  const left =
-    unchanged || !manifest?.content ? [] : [{ key: newest.key, fence: manifest.content, count: manifest.chunks }]
   const outcomes = revisions.map((revision) =>
     revision !== newest ? 'superseded' : unchanged ? 'unchanged' : outcomeOf(next),
   )
-  return { write, left, outcomes, present: next }
+  return { write, left: leftOf(next.left), outcomes, present: next }
 }
 
-function nextManifest({ key, fence, vectors, rejected }: Revision, manifest: Manifest | null): Manifest {
+function nextManifest(
+  { key, fence, vectors, rejected }: Revision,
+  manifest: Manifest | null,
+  owed: Manifest['left'],
+): Manifest {
+  const left = manifest?.content ? [...owed, { fence: manifest.content, count: manifest.chunks }] : owed
   if (vectors === null) {
-    return { key, fence, content: null, deleted: true, rejected, chunks: 0, contentHash: '', pipeline: '' }
+    return { key, fence, content: null, deleted: true, rejected, chunks: 0, contentHash: '', pipeline: '', left }
   }
   const { contentHash, pipeline, chunks } = vectors
   // A derivation above 0 repairs: it is written whole, whatever the manifest says.
@@ -68,12 +75,14 @@ function nextManifest({ key, fence, vectors, rejected }: Revision, manifest: Man
     chunks: chunks.length,
     contentHash,
     pipeline,
+    left: same ? owed : left,
   }
 }
 
-function outcomeOf({ rejected, deleted }: Manifest): Outcome {
+function outcomeOf({ rejected, deleted, content, fence }: Manifest): Outcome {
   if (rejected !== null) return 'rejected'
-  return deleted ? 'deleted' : 'indexed'
+  if (deleted || content === null) return 'deleted'
+  return compareFences(content, fence) === 0 ? 'indexed' : 'unchanged'
 }
 
 /**

@@ -126,6 +126,7 @@ async function applyAll(
     before = marker?.topicId === batch.topicId ? marker : null
     for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!))
     const writing = open.filter((key) => plans.get(key)!.write !== null)
+    for (const key of open) if (plans.get(key)!.write === null) left.push(...plans.get(key)!.left)
     if (writing.length === 0) break
     batch.signal.throwIfAborted()
     await index.apply(writing.map((key) => plans.get(key)!.write!))

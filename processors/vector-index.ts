@@ -32,6 +32,8 @@ export interface Manifest {
   readonly chunks: number
   readonly contentHash: string
   readonly pipeline: string
+  /** The chunks that this revision took the place of. Until its record is settled they may still be there. */
+  readonly left: readonly { readonly fence: Fence; readonly count: number }[]
 }
 
 /** How far a partition is applied. */

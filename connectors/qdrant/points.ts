@@ -94,6 +94,7 @@ export function manifestPoint({
   chunks,
   contentHash,
   pipeline,
+  left,
 }: Manifest): PointInit {
   return {
     id: manifestId(key),
@@ -109,12 +110,13 @@ export function manifestPoint({
       chunks: integer(chunks),
       contentHash: text(contentHash),
       pipeline: text(pipeline),
+      left: text(left.map(({ fence: each, count }) => `${fenceText(each)}*${count}`).join(' ')),
     },
   }
 }
 
 export function readManifest(payload: Record<string, Value>): Manifest {
-  const { key, fence, content, deleted, rejected, chunks, contentHash, pipeline } = readPayload(payload)
+  const { key, fence, content, deleted, rejected, chunks, contentHash, pipeline, left } = readPayload(payload)
   const parsed = parseFence(String(fence))
   if (parsed === null) throw new Error(`the manifest of ${key} has no fence: ${fence}`)
   return {
@@ -126,7 +128,16 @@ export function readManifest(payload: Record<string, Value>): Manifest {
     chunks: Number(chunks),
     contentHash: String(contentHash),
     pipeline: String(pipeline),
+    left: readLeft(left),
   }
+}
+
+function readLeft(left: unknown): Manifest['left'] {
+  if (typeof left !== 'string' || left === '') return []
+  return left.split(' ').map((each) => {
+    const [fence = '', count] = each.split('*')
+    return { fence: parseFence(fence)!, count: Number(count) }
+  })
 }
 
 export function markerPoint({ partition, topicId, applied, low, at }: Marker): PointInit {
