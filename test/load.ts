@@ -13,7 +13,7 @@ export interface Load {
   next(): number
 }
 
-/** Of the records: 20 % deletes (a third of the keys comes back later), 5 % poison of three kinds, the rest of 1 to 60 sentences. */
+/** Of the records: 20 % deletes (a third of the keys comes back later), 5 % poison of three kinds, 5 % the same text again and again, the rest of 1 to 60 sentences. */
 export async function openLoad(platform: Platform, seed: number): Promise<Load> {
   const producer: Producer = await platform.broker.producer()
   const next = random(seed)
@@ -26,6 +26,7 @@ export async function openLoad(platform: Platform, seed: number): Promise<Load> 
     count++
     const at = { topic: platform.topic(documents), partition, key }
     if (kind < 0.2) return { ...at, value: null }
+    if (kind > 0.95) return { ...at, value: valueOf('The same again', 3) }
     if (kind < 0.22) return { ...at, value: Buffer.from('not Avro') }
     if (kind < 0.24) return { ...at, partition: (partition + 1) % platform.partitions, value: valueOf('misplaced', 1) }
     if (kind < 0.25)
@@ -46,7 +47,7 @@ export async function openLoad(platform: Platform, seed: number): Promise<Load> 
         title: null,
         url: null,
         language: null,
-        attributes: { count },
+        attributes: {},
       }),
     )
   return {
