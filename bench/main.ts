@@ -56,7 +56,7 @@ if (flags.help || unknown.length > 0) {
 
 const settings = localSettings(process.env)
 const report = progressReporter(process.stderr, { quiet: true })
-process.exitCode = await runStack({ ...settings, parts: ['kafka', 'registry', 'qdrant'], report }, async (stack) => {
+const code = await runStack({ ...settings, parts: ['kafka', 'registry', 'qdrant'], report }, async (stack) => {
   const results: Report = { at: new Date().toISOString(), node: process.version, cpus: cpus().length, benches: [] }
   const options = {
     rounds: Number(flags.rounds),
@@ -86,3 +86,5 @@ process.exitCode = await runStack({ ...settings, parts: ['kafka', 'registry', 'q
   if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`)
   return 0
 })
+// Where it was interrupted, threads and connections of a measurement are still open.
+process.exit(code)

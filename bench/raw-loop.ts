@@ -7,7 +7,8 @@ import { createTokenizer } from '../engine/tokenizer.ts'
 
 /** The model alone, on as many threads as the worker has: what end to end is compared with. */
 export interface RawLoop extends AsyncDisposable {
-  run(): Promise<{ readonly wallS: number; readonly cpuS: number }>
+  /** Over all texts, or the first few. */
+  run(count?: number): Promise<{ readonly wallS: number; readonly cpuS: number }>
 }
 
 export async function rawLoop(modelsDir: string, texts: readonly string[], threads: number): Promise<RawLoop> {
@@ -24,13 +25,13 @@ export async function rawLoop(modelsDir: string, texts: readonly string[], threa
   )
   await Promise.all(workers.map((worker) => once(worker, 'message')))
   return {
-    async run() {
+    async run(count = ids.length) {
       Atomics.store(counter, 0, 0)
       const began = performance.now()
       const answers = await Promise.all(
         workers.map((worker) => {
           const answer = once(worker, 'message') as Promise<[number]>
-          worker.postMessage(ids)
+          worker.postMessage(count < ids.length ? ids.slice(0, count) : ids)
           return answer
         }),
       )

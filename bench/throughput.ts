@@ -16,7 +16,7 @@ export async function throughput({ rounds, documents, threads, stack, open, say 
   for (const { text } of corpus.slice(WARM_UP)) for (const chunk of await engine.split(text)) texts.push(chunk.text)
   await engine.close()
   await using raw = await rawLoop(stack.modelsDir, texts, threads)
-  await raw.run()
+  await raw.run(WARM_UP)
   const figures = new Map<string, Figure & { readonly values: number[] }>()
   const note = (name: string, unit: string, value: number, aim?: Figure['aim']) => {
     if (!figures.has(name)) figures.set(name, { name, unit, values: [], ...(aim && { aim }) })
