@@ -1,9 +1,7 @@
 /** Documents done, rate and time left: on a terminal one line that changes, else a line now and then. */
 export interface IngestProgress {
-  /** So many bytes of the input were read. */
-  read(bytes: number): void
-  /** One more document is in the index. */
-  done(): void
+  /** Input of so many bytes is done: in the index, or not worth publishing. */
+  done(bytes: number, documents: number): void
   close(): void
 }
 
@@ -15,7 +13,7 @@ export function ingestProgress(
   const began = now()
   let bytes = 0
   let documents = 0
-  let drawnAt = 0
+  let drawnAt = began
   const draw = (last: boolean) => {
     const at = now()
     if (!last && at - drawnAt < (out.isTTY ? TERMINAL_EVERY_MS : LOG_EVERY_MS)) return
@@ -24,12 +22,9 @@ export function ingestProgress(
     out.write(out.isTTY ? `\r\x1b[2K${line}${last ? '\n' : ''}` : `${line}\n`)
   }
   return {
-    read(more) {
-      bytes += more
-      draw(false)
-    },
-    done() {
-      documents++
+    done(moreBytes, moreDocuments) {
+      bytes += moreBytes
+      documents += moreDocuments
       draw(false)
     },
     close() {
@@ -56,9 +51,9 @@ export function progressLine({
 }): string {
   const rate = ms > 0 ? documents / (ms / 1_000) : 0
   const share = bytesTotal > 0 ? Math.min(1, bytes / bytesTotal) : 1
-  // What is read is a batch or so ahead of what is indexed.
+  const percent = last ? 100 : Math.floor(share * 100)
   const left = share > 0.02 && !last ? `, about ${duration((ms / share) * (1 - share))} left` : ''
-  return `${documents} documents indexed, ${Math.round(share * 100)} % read, ${rate.toFixed(rate < 10 ? 1 : 0)}/s${last ? `, ${duration(ms)}` : left}`
+  return `${documents} documents indexed, ${percent} %, ${rate.toFixed(rate < 10 ? 1 : 0)}/s${last ? `, ${duration(ms)}` : left}`
 }
 
 const duration = (ms: number): string => (ms < 60_000 ? `${Math.ceil(ms / 1_000)} s` : `${Math.ceil(ms / 60_000)} min`)

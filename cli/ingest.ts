@@ -46,10 +46,11 @@ export function ingest(): Command {
               continue
             }
             present.get(root)!.add(each.id)
-            if (!all && ledgers.get(root)!.hashes.get(each.id) === each.hash) unchanged++
-            else yield { item: itemOf(each), document: each, root }
+            if (!all && ledgers.get(root)!.hashes.get(each.id) === each.hash) {
+              unchanged++
+              progress.done(sizeOf(each), 0)
+            } else yield { item: itemOf(each), document: each, root }
           }
-          progress.read(file.bytes)
         }
         for (const folder of listing.folders) {
           for (const id of goneFrom(ledgers.get(folder)!, present.get(folder)!))
@@ -62,7 +63,7 @@ export function ingest(): Command {
         publishAll(client, changed(), {
           done({ document, root, item }, rejection) {
             const ledger = ledgers.get(root)!
-            progress.done()
+            progress.done(document === null ? 0 : sizeOf(document), 1)
             if (rejection !== null) {
               summary.rejected++
               problems.push({ path: document?.from.path ?? item.id, reason: rejection })
@@ -99,6 +100,9 @@ interface Sent {
   readonly document: FileDocument | null
   readonly root: string
 }
+
+/** Bytes of the input, as near as the progress line needs. */
+const sizeOf = ({ fields }: FileDocument): number => fields?.text.length ?? 0
 
 /** Files that are given one by one are remembered one by one. */
 const rootOf = ({ folder, path }: { folder: string | null; path: string }): string => folder ?? path

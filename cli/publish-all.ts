@@ -47,8 +47,9 @@ export async function publishAll<T extends { readonly item: PublishItem }>(
   await Promise.all(under)
 }
 
-const BATCHES_UNDER_WAY_MAX = 4
-const BATCH_ITEMS_MAX = 32
+// Small batches, so that progress is seen, and enough of them for the stages to have work.
+const BATCHES_UNDER_WAY_MAX = 16
+const BATCH_ITEMS_MAX = 8
 const BATCH_BYTES_MAX = 256 * 1024
 /** Quotes and line breaks take two bytes in JSON. */
 const JSON_GROWTH = 1.1

@@ -24,14 +24,13 @@ export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>,
     for (const one of items) {
       if (signal.aborted) return
       yield one
-      progress.read(one.item.text.length)
     }
   }
   try {
     await withClient((client) =>
       publishAll(client, each(), {
         done({ item }, rejection) {
-          progress.done()
+          progress.done(item.text.length, 1)
           if (rejection !== null) rejected++
           ledger.published(item.id, '')
         },
