@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { type Client, connect } from '../client/client.ts'
 import { connectQdrant, type Qdrant } from '../connectors/qdrant/client.ts'
 import type { Engine } from '../engine/embedder.ts'
+import { createEngine } from '../engine/engine.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
 import { requireOk } from '../infra/local/parts/http.ts'
 import { portsFrom } from '../infra/local/ports.ts'
@@ -51,6 +53,8 @@ export interface QueryRole extends Role {
 
 export interface PlatformOptions {
   readonly partitions?: number
+  /** Default: hash, without a model. */
+  readonly engine?: 'hash' | 'model'
   /** Instead of the stack's: a Qdrant of the test's own, a registry behind a proxy. */
   readonly qdrantUrl?: string
   readonly registryUrl?: string
@@ -59,6 +63,7 @@ export interface PlatformOptions {
 
 export async function openPlatform({
   partitions = 3,
+  engine: kind = 'hash',
   qdrantUrl,
   registryUrl,
   env = {},
@@ -71,7 +76,7 @@ export async function openPlatform({
     registry: registryUrl ?? directRegistry,
     qdrant: qdrantUrl ?? settings.qdrantUrl ?? `http://127.0.0.1:${ports.qdrant}`,
   }
-  const engine = hashEngine()
+  const engine = kind === 'hash' ? hashEngine() : await modelEngine(settings.toolsDir)
   const prefix = `t${randomBytes(4).toString('hex')}.`
   const scope: Scope = { prefix, space: engine.space.id }
   const broker = kafkaBroker({ brokers: [urls.kafka], clientId: 'freshet-test', log: () => {} })
@@ -90,7 +95,7 @@ export async function openPlatform({
     FRESHET_TOPIC_PREFIX: prefix,
     FRESHET_PARTITIONS: String(partitions),
     FRESHET_TENANT: tenant,
-    FRESHET_ENGINE: 'hash',
+    FRESHET_ENGINE: kind,
     // The least that Kafka allows, since tests wait for dead members to be given up.
     FRESHET_SESSION_TIMEOUT_MS: '6000',
     ...env,
@@ -151,9 +156,17 @@ export async function openPlatform({
       const topics = await broker.admin.topics()
       await broker.admin.deleteTopics(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix)))
       await broker.close()
+      await engine.close()
     },
   }
 }
+
+const modelEngine = (toolsDir: string): Promise<Engine> =>
+  createEngine({
+    modelsDir: join(toolsDir, 'models'),
+    workers: 1,
+    log: { info() {}, warn() {}, error() {} } as Parameters<typeof createEngine>[0]['log'],
+  })
 
 async function metric(adminUrl: string, name: string, labels: Readonly<Record<string, string>>): Promise<number> {
   const response = await fetch(`${adminUrl}/metrics`, { signal: AbortSignal.timeout(5_000) })

@@ -73,6 +73,7 @@ async function write(client: Client): Promise<void> {
     ids.map((id, i) => ({ id, text: sentences(id, 1 + (i % 40) * 2), attributes: { i } })),
     ids.slice(0, 30).map((id) => ({ id, text: sentences(`${id} changed`, 12) })),
     ids.slice(20, 40).map((id) => ({ id, delete: true as const })),
+    ids.slice(60, 70).map((id, i) => ({ id, text: sentences(id, 1 + ((60 + i) % 40) * 2), attributes: { i: 60 + i } })),
     ids.slice(30, 35).map((id) => ({ id, text: sentences(`${id} again`, 3) })),
   ]
   for (const batch of batches) await client.publish(batch, { ack: 'indexed' })
