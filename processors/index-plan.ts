@@ -33,7 +33,14 @@ export function planKey(revisions: readonly Revision[], manifest: Manifest | nul
   // The manifest's own record again: whoever wrote the manifest may have died before the deletion of what it left.
   const again = manifest !== null && revisions.some(({ fence }) => compareFences(fence, manifest.fence) === 0)
   const owed = again ? manifest.left : []
-  const leftOf = (left: Manifest['left']) => left.map((each) => ({ key: newest.key, ...each }))
+  // A revision that never came to be served may have chunks from an attempt that did not end.
+  const tried = revisions.flatMap(({ fence, vectors }) => {
+    const served = manifest?.content != null && compareFences(fence, manifest.content) === 0
+    const taken =
+      compareFences(fence, newest.fence) === 0 && (manifest === null || compareFences(fence, manifest.fence) > 0)
+    return vectors === null || served || taken ? [] : [{ fence, count: vectors.chunks.length }]
+  })
+  const leftOf = (left: Manifest['left']) => [...left, ...tried].map((each) => ({ key: newest.key, ...each }))
   if (manifest !== null && compareFences(newest.fence, manifest.fence) <= 0) {
     const outcomes = revisions.map(({ fence }) =>
       compareFences(fence, manifest.fence) === 0 ? outcomeOf(manifest) : 'superseded',

@@ -10,7 +10,7 @@ export interface IndexPorts {
   readonly index: VectorIndex
   readonly epoch: number
   readonly now: () => number
-  /** The last marker that this process wrote, by partition: where the index says less, it was restored from an older copy. */
+  /** The last marker that this process read or wrote, by partition: where the index says less, it was restored from an older copy. */
   readonly markers: Map<number, Marker>
 }
 
@@ -43,7 +43,9 @@ export const indexVectors = processor<IndexPorts>({
   /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
   async start({ partition, topicId, committed, start }, { index, markers }) {
     const { marker } = await index.read([], partition)
-    markers.delete(partition)
+    // From here on it can only grow: less means an older copy, also before this task has written its first.
+    if (marker === null) markers.delete(partition)
+    else markers.set(partition, marker)
     // A marker about a topic that was deleted and made again says nothing of this one.
     return Math.min(marker?.topicId === topicId ? marker.applied + 1 : start, committed ?? start)
   },

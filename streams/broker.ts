@@ -67,6 +67,8 @@ export interface TransactionalProducer {
 /** What one fetch brought from one partition: records of committed transactions only. */
 export interface Fetched extends TopicPartition {
   readonly records: readonly StoredRecord[]
+  /** The offset that was asked for: one fetch begins where the former ended, or where a seek went. */
+  readonly from: number
   /** The offset that follows everything this fetch covers. Offsets in between without a record hold none (transaction markers, compacted). `records` may be empty. */
   readonly next: number
   /** The end of the partition as the broker told it with this fetch: the offset that the next record will get. */

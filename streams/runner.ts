@@ -54,6 +54,7 @@ export async function runProcessor<Ports>(
   const generations = new Map<string, number>()
   let closed = false
   let consumer: GroupConsumer | null = null
+  const joined = Promise.withResolvers<GroupConsumer>()
 
   const fail = (error: Error): void => {
     if (closed) return
@@ -160,19 +161,22 @@ export async function runProcessor<Ports>(
       Promise.reject(new Retry('the consumer is still joining its group')),
     stopped(error) {
       if (generations.get(keyOf(at)) !== generation) return
-      if (error instanceof StartOver) void startOver(at, error)
+      // Whoever else says the same of this task says nothing new.
+      generations.set(keyOf(at), generation + 1)
+      if (error instanceof StartOver) void startOver(at, error, generation + 1)
       else fail(error)
     },
   })
 
   /** Forgets what the task believes, and begins again as if just assigned. */
-  const startOver = async (at: TopicPartition, reason: StartOver): Promise<void> => {
+  const startOver = async (at: TopicPartition, reason: StartOver, generation: number): Promise<void> => {
     observer.task({ processor: processor.name, ...at, state: 'started over', reason: reason.message })
     try {
-      consumer?.pause(at)
+      const member = await joined.promise
+      member.pause(at)
       await tasks.get(keyOf(at))?.release()
       await clock.wait(START_DELAY_MS)
-      if (closed || !consumer?.owns(at)) return
+      if (closed || generations.get(keyOf(at)) !== generation || !member.owns(at)) return
       const [committed, offsets] = await Promise.all([
         broker.admin.committed(group, at.topic),
         broker.admin.offsets(at.topic),
@@ -180,11 +184,11 @@ export async function runProcessor<Ports>(
       const log = offsets.find(({ partition }) => partition === at.partition)!
       const offset = committed.find(({ partition }) => partition === at.partition)?.offset ?? null
       const start = await begin({ ...at, committed: offset, start: log.start, end: log.end })
-      consumer.seek({ ...at, offset: start })
-      consumer.resume(at)
+      member.seek({ ...at, offset: start })
+      member.resume(at)
     } catch (error) {
       if (error instanceof NotOwner || closed) return
-      if (error instanceof Retry) return startOver(at, reason)
+      if (error instanceof Retry) return startOver(at, reason, generations.get(keyOf(at)) ?? generation)
       fail(error as Error)
     }
   }
@@ -212,6 +216,7 @@ export async function runProcessor<Ports>(
       failed: fail,
     },
   })
+  joined.resolve(consumer)
 
   return {
     group,

@@ -13,7 +13,14 @@ const record = (offset: number, key: string, bytes = 10): StoredRecord => ({
   value: Buffer.alloc(bytes),
   headers: {},
 })
-const fetched = (records: StoredRecord[], next: number) => ({ topic: 't', partition: 0, records, next, end: next })
+const fetched = (records: StoredRecord[], next: number, from = 0) => ({
+  topic: 't',
+  partition: 0,
+  records,
+  from,
+  next,
+  end: next,
+})
 const bounds = { recordsMax: 10, bytesMax: 10_000 }
 
 test('a record whose key is under way waits, and others overtake it', () => {
@@ -82,6 +89,13 @@ test('a record above the bytes of a batch makes a batch of its own', () => {
     taken?.records.map(({ offset }) => offset),
     [0],
   )
+})
+
+test('a fetch that begins above the expected offset is refused: what lies before it was never seen', () => {
+  const state = new TaskState(5)
+
+  assert.throws(() => state.receive(fetched([record(9, 'a')], 10, 8)), /went on at 8, and 5 was expected/)
+  assert.equal(state.low, 4)
 })
 
 test('in any order of taking and finishing: nothing twice, nothing lost, keys in order, the watermark true', () => {

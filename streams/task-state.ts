@@ -1,4 +1,5 @@
 import type { Fetched, StoredRecord } from './broker.ts'
+import { StartOver } from './errors.ts'
 
 /**
  * What a task knows of its partition: pure state, no clock, no I/O; `task.ts` is the loop that acts on it.
@@ -40,8 +41,12 @@ export class TaskState {
     return this.#open.length === 0
   }
 
-  /** Offsets below the expected one were seen before (a repeated fetch) and are dropped; above it, what lies between holds no record. */
-  receive({ records, next }: Fetched): void {
+  /**
+   * Offsets below the expected one were seen before (a repeated fetch) and are dropped; within a fetch, what lies between
+   * holds no record. Throws `StartOver` for a fetch that begins above the expected offset: what lies before it was never seen.
+   */
+  receive({ records, from, next }: Fetched): void {
+    if (from > this.next) throw new StartOver(`the broker went on at ${from}, and ${this.next} was expected`)
     for (const record of records) {
       if (record.offset < this.next) continue
       this.next = record.offset + 1

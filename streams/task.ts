@@ -64,7 +64,11 @@ export class Task<Ports> {
   receive(fetched: Fetched): void {
     if (this.#stop.signal.aborted) return
     this.#end = Math.max(this.#end, fetched.end)
-    this.#state.receive(fetched)
+    try {
+      this.#state.receive(fetched)
+    } catch (error) {
+      return this.#context.stopped(error as Error)
+    }
     if (!this.#paused && this.#state.bytes > QUEUED_BYTES_MAX) {
       this.#paused = true
       this.#context.pause()

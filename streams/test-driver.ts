@@ -1,6 +1,8 @@
+import type { Position } from './broker.ts'
 import { type MemoryBroker, memoryBroker } from './brokers/memory.ts'
 import { type VirtualClock, virtualClock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import { Reject } from './errors.ts'
 import { silent } from './observer.ts'
 import { partitionOf } from './partitioner.ts'
 import type { Processor } from './processor.ts'
@@ -23,6 +25,8 @@ export interface TestDriver extends AsyncDisposable {
   advance(ms: number): Promise<void>
   /** What was published, in the order of the log, progress records left out. */
   records(topic: Topic): Promise<readonly OutRecord[]>
+  /** Places of all records, also of those that nobody can read. */
+  offsets(topic: Topic): Promise<readonly Position[]>
   values<V>(topic: Topic<V>): Promise<readonly (V | null)[]>
   rejected(): Promise<readonly { key: string | null; reason: string }[]>
   /** The watermarks that progress records carried, in order. */
@@ -50,6 +54,7 @@ export interface TestRecord {
 
 export interface OutRecord {
   readonly key: string
+  /** null for a tombstone, and for bytes that nobody can read. */
   readonly value: unknown
   readonly partition: number
   readonly offset: number
@@ -111,10 +116,29 @@ export async function testTopology(
   /** Nothing is on its way: the broker has delivered all, and no task works; whoever waits, waits for the clock. */
   const settle = async (): Promise<void> => {
     for (let quiet = 0, rounds = 0; quiet < QUIET_ROUNDS && rounds < ROUNDS_MAX; quiet++, rounds++) {
-      await broker.idle()
+      // Whoever is being given a partition may wait for the clock, and is not waited for.
+      await Promise.race([broker.idle(), turns(QUIET_ROUNDS)])
       await new Promise((resolve) => setImmediate(resolve))
       if (!runners.every((runner) => runner.idle()) && clock.nextAt === null) quiet = 0
     }
+  }
+  /** Lets the time pass until the work is done: whoever stops or starts may have to wait for the clock. */
+  const passing = async <T>(work: Promise<T>): Promise<T> => {
+    let over = false
+    const watched = work.finally(() => {
+      over = true
+    })
+    watched.catch(() => {})
+    for (let turns = 1; !over; turns++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (turns % QUIET_ROUNDS === 0 && clock.nextAt !== null) clock.advance(Math.max(0, clock.nextAt - clock.now()))
+    }
+    return watched
+  }
+  const closeAll = () => passing(Promise.all(runners.map((runner) => runner.close())))
+  const startAll = async () => {
+    runners = await passing(Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime))))
+    await settle()
   }
   await settle()
 
@@ -124,7 +148,7 @@ export async function testTopology(
       if (isLowKey(key)) continue
       records.push({
         key: key?.toString('utf8') ?? '',
-        value: value === null ? null : await serde.decode(of, value),
+        value: value === null ? null : await serde.decode(of, value).catch(unreadable),
         partition,
         offset,
         headers: Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, bytes.toString('utf8')])),
@@ -155,6 +179,9 @@ export async function testTopology(
       await settle()
     },
     records: stored,
+    async offsets(of) {
+      return broker.records(nameIn(scope, of)).filter(({ key }) => !isLowKey(key))
+    },
     async values<V>(of: Topic<V>) {
       return (await stored(of)).map(({ value }) => value as V | null)
     },
@@ -172,12 +199,11 @@ export async function testTopology(
     },
     broker,
     async restart() {
-      await Promise.all(runners.map((runner) => runner.close()))
-      runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime)))
-      await settle()
+      await closeAll()
+      await startAll()
     },
     async redeliver() {
-      await Promise.all(runners.map((runner) => runner.close()))
+      await closeAll()
       for (const { processor } of stages) {
         for (const from of processor.from) {
           const name = nameIn(scope, from)
@@ -189,18 +215,27 @@ export async function testTopology(
           await broker.admin.resetCommitted(groupOf(scope, processor), starts)
         }
       }
-      runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime)))
-      await settle()
+      await startAll()
     },
     get failure() {
       return failure
     },
     now: clock.now,
     async [Symbol.asyncDispose]() {
-      await Promise.all(runners.map((runner) => runner.close()))
+      await closeAll()
       await broker.close()
     },
   }
+}
+
+/** What nobody can read is nothing. */
+const unreadable = (error: unknown): null => {
+  if (error instanceof Reject) return null
+  throw error
+}
+
+const turns = async (count: number): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Turns of the event loop without any work, after which nothing more is on its way. */

@@ -205,9 +205,9 @@ export class Fetcher {
     if (held.from !== reading.next || (held.next === held.from && held.end === reading.told)) return
     reading.next = held.next
     reading.told = held.end
-    const { topic, partition, records, next, end } = held
+    const { topic, partition, records, from, next, end } = held
     try {
-      this.#options.fetched({ topic, partition, records, next, end })
+      this.#options.fetched({ topic, partition, records, from, next, end })
     } catch (error) {
       this.#fail(new Error(`the handler of ${keyOf(reading)} threw`, { cause: error }))
     }

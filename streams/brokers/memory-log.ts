@@ -79,7 +79,7 @@ export class PartitionLog {
       }
       records.push(record)
     }
-    return { topic: this.topic, partition: this.partition, records, next, end: this.end }
+    return { topic: this.topic, partition: this.partition, records, from, next, end: this.end }
   }
 
   committed(): StoredRecord[] {
