@@ -26,19 +26,19 @@ export async function openLoad(platform: Platform, seed: number): Promise<Load> 
     count++
     const at = { topic: platform.topic(documents), partition, key }
     if (kind < 0.2) return { ...at, value: null }
-    if (kind > 0.95) return { ...at, value: valueOf('The same again', 3) }
+    if (kind > 0.95) return { ...at, value: encoded('The same again', 3) }
     if (kind < 0.22) return { ...at, value: Buffer.from('not Avro') }
-    if (kind < 0.24) return { ...at, partition: (partition + 1) % platform.partitions, value: valueOf('misplaced', 1) }
+    if (kind < 0.24) return { ...at, partition: (partition + 1) % platform.partitions, value: encoded('misplaced', 1) }
     if (kind < 0.25)
       return {
         ...at,
         key: 'no tenant',
         partition: partitionOf('no tenant', platform.partitions),
-        value: valueOf('lost', 1),
+        value: encoded('lost', 1),
       }
-    return { ...at, value: valueOf(`Revision ${count} of ${key}`, 1 + Math.floor(next() ** 3 * 60)) }
+    return { ...at, value: encoded(`Revision ${count} of ${key}`, 1 + Math.floor(next() ** 3 * 60)) }
   }
-  const valueOf = (about: string, sentences: number): Buffer =>
+  const encoded = (about: string, sentences: number): Buffer =>
     platform.serde.encode(
       documents,
       cleanDocument({
