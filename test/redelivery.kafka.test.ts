@@ -6,6 +6,7 @@ import { atRest } from './at-rest.ts'
 import { kindOf, pointsOf } from './index-points.ts'
 import { differences, unaccounted } from './oracle.ts'
 import { openPlatform } from './platform.ts'
+import { receiptsOf, recordsOf } from './topic-records.ts'
 import { until } from './until.ts'
 
 const platform = await openPlatform({ env: { FRESHET_VECTOR_CACHE_BYTES_MAX: '0' } })
@@ -32,19 +33,38 @@ test('the whole log delivered again embeds no text again and changes nothing tha
   assert.deepEqual(await search(client), answers)
   assert.deepEqual(await differences(platform), { served: [], garbage: [] })
   assert.deepEqual(await unaccounted(platform), [])
+})
 
-  /** The work is counted, not only the watermark, which the index remembers. */
-  async function allHandled(): Promise<void> {
-    const ends = await platform.broker.admin.offsets(platform.topic(vectors))
-    await until('index-vectors has read everything again', async () => {
-      const lows = await Promise.all(
-        ends.map(({ partition }) =>
-          worker.metric('freshet_low_offset', { processor: 'index-vectors', partition: String(partition) }),
-        ),
-      )
-      return ends.every(({ end }, i) => lows[i]! >= end - 1) || lows.join(', ')
-    })
-  }
+test('records of older revisions that come late, as a worker may send them that stood still, change nothing', async () => {
+  const client = await platform.client()
+  await client.publish(
+    [
+      { id: 'late', text: 'The old text.' },
+      { id: 'late-gone', text: 'It was there once.' },
+    ],
+    { ack: 'indexed' },
+  )
+  await client.publish(
+    [
+      { id: 'late', text: 'The new text.' },
+      { id: 'late-gone', delete: true },
+    ],
+    { ack: 'indexed' },
+  )
+  const keys = ['acme/late', 'acme/late-gone']
+  const records = (await recordsOf(platform, vectors)).filter(({ key }) => keys.includes(String(key)))
+  const [points, before] = [await servedPoints(), await superseded()]
+
+  const producer = await platform.broker.producer()
+  await producer.send(records.reverse().map((record) => ({ ...record, key: String(record.key) })))
+  await producer.close()
+  await allHandled()
+
+  assert.equal(records.length, 4)
+  assert.deepEqual(await servedPoints(), points)
+  assert.equal((await superseded()) - before, 2)
+  assert.deepEqual(await differences(platform), { served: [], garbage: [] })
+  assert.deepEqual(await unaccounted(platform), [])
 })
 
 test('text that is published again unchanged, or in part, is not embedded again', async () => {
@@ -101,4 +121,21 @@ async function rewind(): Promise<void> {
     const positions = Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition, offset: 0 }))
     await broker.admin.resetCommitted(`${scope.prefix}${group}`, positions)
   }
+}
+
+/** The work itself, not only the watermark, which the index remembers. */
+async function allHandled(): Promise<void> {
+  const ends = await platform.broker.admin.offsets(platform.topic(vectors))
+  await until('index-vectors has read everything', async () => {
+    const lows = await Promise.all(
+      ends.map(({ partition }) =>
+        worker.metric('freshet_low_offset', { processor: 'index-vectors', partition: String(partition) }),
+      ),
+    )
+    return ends.every(({ end }, i) => lows[i]! >= end - 1) || lows.join(', ')
+  })
+}
+
+async function superseded(): Promise<number> {
+  return (await receiptsOf(platform)).filter(({ outcome }) => outcome === 'superseded').length
 }
