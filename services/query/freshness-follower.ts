@@ -110,6 +110,8 @@ export async function followFreshness(
   await progressTable.sync()
   await positionTable.sync()
   await look()
+  // Receipts up to here were written before we listened.
+  const before = frontiers.map((frontier) => frontier.freshness(Date.now()).low ?? -1)
   const looking = (async () => {
     while (!closed.signal.aborted) {
       await systemClock.wait(LOOK_EVERY_MS, closed.signal)
@@ -187,6 +189,10 @@ export async function followFreshness(
           { retryAfterMs: 500 },
         )
       }
+      // The watermark may be here before the receipt that was written with it, which says more.
+      const awaited = wanted.filter(({ partition, offset, own }) => own && offset > before[partition]!)
+      const received = () => awaited.every(({ partition, offset }) => receipts.has(`${partition}/${offset}`))
+      await until(received, RECEIPT_MS_MAX, signal)
       return wanted.map(
         ({ partition, offset }) =>
           receipts.get(`${partition}/${offset}`) ?? { partition, offset, outcome: 'applied' as const, reason: null },
@@ -231,5 +237,7 @@ interface Wanted {
 
 /** Receipts that are kept to tell a waiting writer the outcome. */
 const RECEIPTS_MAX = 50_000
+/** How long a receipt is waited for once the index has what it is about; of old positions it is not kept. */
+const RECEIPT_MS_MAX = 500
 /** How soon the end of a log is noticed that others write to. */
 const LOOK_EVERY_MS = 250
