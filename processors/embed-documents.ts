@@ -4,6 +4,7 @@ import type { Document, DocumentVectors, Redo } from '../schemas/records.ts'
 import { documents, redo, vectors } from '../schemas/topics.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
 import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
+import { hasLettersOrDigits } from './clean-characters.ts'
 import { checkKey } from './document-key.ts'
 import { compareFences, type Fence } from './fence.ts'
 import type { VectorCache } from './vector-cache.ts'
@@ -153,7 +154,7 @@ async function derive(
   const { engine } = ports
   const { work, chunks, hashes } = derivation
   const { key, fence, document } = work
-  if (chunks.length === 0)
+  if (chunks.length === 0 || !hasLettersOrDigits(document.text))
     return {
       reject: `text: has no letters or digits (${JSON.stringify(document.text.slice(0, 40))}); send the document's text, or delete the document with a null value`,
       class: 'content',

@@ -170,3 +170,13 @@ test('after a restart nothing is missing, stale or left over', async () => {
   assert.deepEqual(await run.differences(), [])
   assert.equal(run.driver.failure, null)
 })
+
+test('a document of nothing but marks, written past the door, is rejected and erased', async () => {
+  await using run = await memoryPipeline({ from: 'documents', partitions: 1 })
+  const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: '' })
+
+  await run.driver.pipe({ key: 'acme/a', value: document('words') }, { key: 'acme/a', value: document('… — !!!') })
+
+  assert.deepEqual(run.index.served(), [])
+  assert.match((await run.driver.rejected())[0]!.reason, /no letters or digits/)
+})

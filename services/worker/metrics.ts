@@ -8,7 +8,7 @@ import type { Observer } from '../../streams/observer.ts'
 /** The runtime's events as metrics and log lines, the same for each processor. */
 export function observed(register: Registry, log: pino.Logger): Observer {
   const registers = [register]
-  const at = ['processor', 'partition'] as const
+  const at = ['processor', 'topic', 'partition'] as const
   const records = new Counter({
     name: 'freshet_records_total',
     help: 'Records handled, rejected ones included.',
@@ -57,9 +57,9 @@ export function observed(register: Registry, log: pino.Logger): Observer {
           'rejected records, see dead-letters',
         )
     },
-    moved({ processor, partition, low: offset, end }) {
-      low.set({ processor, partition }, offset)
-      lag.set({ processor, partition }, Math.max(0, end - 1 - offset))
+    moved({ processor, topic, partition, low: offset, end }) {
+      low.set({ processor, topic, partition }, offset)
+      lag.set({ processor, topic, partition }, Math.max(0, end - 1 - offset))
     },
     retried({ processor, topic, partition, attempt, error }) {
       retries.inc({ processor })
@@ -68,8 +68,8 @@ export function observed(register: Registry, log: pino.Logger): Observer {
     task({ processor, topic, partition, state, offset, reason }) {
       log.info({ processor, topic, partition, offset, reason }, `task ${state}`)
       if (state === 'revoked') {
-        low.remove({ processor, partition })
-        lag.remove({ processor, partition })
+        low.remove({ processor, topic, partition })
+        lag.remove({ processor, topic, partition })
       }
     },
   }

@@ -16,7 +16,7 @@ export function asInstruction(error: unknown, doing: string): Error {
   const code = kafkaCodeOf(error)
   const message = `${doing}: ${reasonOf(error)}`
   if (code !== null && FENCED.has(code)) return Object.assign(new Fenced(message), { cause: error })
-  if (code !== null && TOO_LARGE.has(code)) return new Reject(message, { cause: error })
+  if (code !== null && REFUSED.has(code)) return new Reject(message, { cause: error })
   if (code !== null && FORBIDDEN.has(code)) return new Fatal(message, { cause: error })
   return new Retry(message, { cause: error })
 }
@@ -30,6 +30,8 @@ const FENCED = new Set([
   'INVALID_PRODUCER_ID_MAPPING',
 ])
 const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
+/** Records that no later attempt would make acceptable, such as one without a key for a compacted topic. */
+const REFUSED = new Set([...TOO_LARGE, 'INVALID_RECORD'])
 const FORBIDDEN = new Set([
   'TOPIC_AUTHORIZATION_FAILED',
   'GROUP_AUTHORIZATION_FAILED',
