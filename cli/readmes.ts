@@ -59,7 +59,9 @@ async function readmes(folder: string): Promise<{ item: Extract<PublishItem, { t
     const path = join(entry.parentPath, entry.name)
     const text = await readFile(path, 'utf8')
     const owner = packageOf(entry.parentPath, folder)
-    if (owner === null || text.trim() === '' || Buffer.byteLength(text) > FILE_BYTES_MAX) continue
+    // Packages inside packages are mostly other versions of the same.
+    const nested = path.slice(folder.length + 1).includes('node_modules')
+    if (nested || owner === null || text.trim() === '' || Buffer.byteLength(text) > FILE_BYTES_MAX) continue
     const { name, version } = JSON.parse(await readFile(join(owner, 'package.json'), 'utf8')) as {
       name?: string
       version?: string

@@ -34,6 +34,8 @@ export interface FreshnessFollower {
   within(maxStalenessMs: number, timeoutMs: number, signal: AbortSignal): Promise<void>
   /** Positions that were written just now through this process. */
   wrote(positions: readonly Position[]): Positions
+  /** Since when Kafka has not told the ends of the logs, ms; 0 when it has just now. */
+  unheardMs(): number
   close(): Promise<void>
 }
 
@@ -94,12 +96,14 @@ export async function followFreshness(
   }
 
   const closed = new AbortController()
+  let heardAt = Date.now()
   const look = async (): Promise<void> => {
     const [ends, inboxEnds] = await Promise.all([
       broker.admin.offsets(nameIn(scope, documents)),
       broker.admin.offsets(nameIn(scope, inbox)),
     ])
     const now = Date.now()
+    heardAt = now
     for (const { partition, end } of ends) frontiers[partition]?.sawEnd(end, now)
     for (const { partition, start, end } of inboxEnds) {
       // What was ingested is known from the positions; before the first, everything from the log's start is open.
@@ -221,6 +225,7 @@ export async function followFreshness(
       }
       return { epoch, documents }
     },
+    unheardMs: () => Date.now() - heardAt,
     async close() {
       closed.abort()
       await Promise.all([looking, progressTable.close(), positionTable.close(), receiptTail.close()])

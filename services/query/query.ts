@@ -37,6 +37,10 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   await persistently('Qdrant', log, () => ensureCollection(qdrant, spec))
   const freshness = await followFreshness(platform, config.partitions, frame.fail)
   frame.closing(() => freshness.close())
+  frame.ready(() => {
+    const ms = freshness.unheardMs()
+    return ms < UNHEARD_MS_MAX ? null : `Kafka has not answered for ${Math.round(ms / 1_000)} s`
+  })
   const producer = await platform.broker.producer()
   frame.closing(() => producer.close())
 
@@ -130,6 +134,9 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     'query ready',
   )
 }
+
+/** Longer than this without word from Kafka, and the service says that it is not ready. */
+const UNHEARD_MS_MAX = 10_000
 
 /**
  * There is no authentication before the gateway, so no page of another origin may connect: a browser always names the page's

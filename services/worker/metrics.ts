@@ -5,8 +5,13 @@ import type { ChunkCounts } from '../../processors/embed-documents.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import type { Observer } from '../../streams/observer.ts'
 
+export interface WorkerObserver extends Observer {
+  /** What a task has been waiting for longer than a moment; null when nothing is. */
+  waiting(): string | null
+}
+
 /** The runtime's events as metrics and log lines, the same for each processor. */
-export function observed(register: Registry, log: pino.Logger): Observer {
+export function observed(register: Registry, log: pino.Logger, now: () => number): WorkerObserver {
   const registers = [register]
   const at = ['processor', 'topic', 'partition'] as const
   const records = new Counter({
@@ -46,8 +51,19 @@ export function observed(register: Registry, log: pino.Logger): Observer {
     labelNames: ['processor'],
     registers,
   })
+  const troubled = new Map<string, { since: number; reason: string }>()
+  const taskOf = ({ processor, topic, partition }: { processor: string; topic: string; partition: number }) =>
+    `${processor} on ${topic}/${partition}`
   return {
+    waiting() {
+      for (const [task, { since, reason }] of troubled) {
+        const ms = now() - since
+        if (ms >= WAITING_MS_MIN) return `${task} has been waiting for ${Math.round(ms / 1_000)} s: ${reason}`
+      }
+      return null
+    },
     handled(event) {
+      troubled.delete(taskOf(event))
       records.inc({ processor: event.processor }, event.records)
       rejected.inc({ processor: event.processor }, event.rejected)
       batchSeconds.observe({ processor: event.processor }, event.ms / 1_000)
@@ -63,10 +79,13 @@ export function observed(register: Registry, log: pino.Logger): Observer {
     },
     retried({ processor, topic, partition, attempt, error }) {
       retries.inc({ processor })
+      const task = taskOf({ processor, topic, partition })
+      troubled.set(task, { since: troubled.get(task)?.since ?? now(), reason: reasonOf(error) })
       log.warn({ processor, topic, partition, attempt, reason: reasonOf(error) }, 'trying again')
     },
     task({ processor, topic, partition, state, offset, reason }) {
       log.info({ processor, topic, partition, offset, reason }, `task ${state}`)
+      troubled.delete(taskOf({ processor, topic, partition }))
       if (state === 'revoked') {
         low.remove({ processor, topic, partition })
         lag.remove({ processor, topic, partition })
@@ -74,6 +93,9 @@ export function observed(register: Registry, log: pino.Logger): Observer {
     },
   }
 }
+
+/** A retry or two is daily life; after this long the worker says that it is not ready. */
+const WAITING_MS_MIN = 10_000
 
 /** Counts where vectors came from, and what the engine does. */
 export function engineMetrics(register: Registry, engine: Engine): (counts: ChunkCounts) => void {

@@ -60,6 +60,8 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     }),
     stage(indexVectors, { index: qdrantIndex(qdrant, spec), epoch, now, markers: new Map() }),
   ]
+  const observer = observed(metrics, log, now)
+  frame.ready(observer.waiting)
   const runners = await runTopology(stages, {
     broker,
     serde,
@@ -67,7 +69,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     partitions: config.partitions,
     deadLetters,
     clock: systemClock,
-    observer: observed(metrics, log),
+    observer,
     sessionTimeoutMs: config.sessionTimeoutMs,
     failed: frame.fail,
   })
