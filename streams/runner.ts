@@ -198,12 +198,15 @@ export async function runProcessor<Ports>(
     topics: [...topicsByName.keys()],
     ...(runtime.sessionTimeoutMs !== undefined && { sessionTimeoutMs: runtime.sessionTimeoutMs }),
     on: {
-      assigned: (assignment) =>
-        begin(assignment).catch((error) => {
+      assigned: (assignment) => {
+        // Pauses outlive a rebalance, and the task that made one does not.
+        consumer?.resume(assignment)
+        return begin(assignment).catch((error) => {
           // Given away meanwhile: whatever is answered is for nobody.
           if (error instanceof NotOwner || closed) return assignment.start
           throw error
-        }),
+        })
+      },
       fetched: (batch) => tasks.get(keyOf(batch))?.task.receive(batch),
       revoked(lost) {
         for (const at of lost) {

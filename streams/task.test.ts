@@ -227,3 +227,27 @@ test('of one key, a rejected revision and the next one keep their order downstre
     [null, 'good'],
   )
 })
+
+test('a partition that was paused for its backlog goes on after a rebalance', async () => {
+  const held = Promise.withResolvers<void>()
+  let holding = true
+  const stage = copying(() => (holding ? held.promise : undefined), { batch: { recordsMax: 1, bytesMax: 1 } })
+  await using driver = await testDriver(stage, {})
+  const large = Array.from({ length: 20 }, (_, i) => ({
+    key: `acme/${i}`,
+    value: { text: String(i).padEnd(1_000_000, '.') },
+  }))
+  await driver.pipe(...large)
+
+  const other = await driver.broker.consumeGroup({
+    group: 'freshet.copy-records',
+    topics: ['source'],
+    on: { assigned: async ({ start }) => start, fetched() {}, revoked() {}, failed() {} },
+  })
+  await other.close()
+  holding = false
+  held.resolve()
+  await driver.advance(1_000)
+
+  assert.equal((await driver.values(sink)).length, 20)
+})
