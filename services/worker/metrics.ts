@@ -84,7 +84,8 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
       log.warn({ processor, topic, partition, attempt, reason: reasonOf(error) }, 'trying again')
     },
     task({ processor, topic, partition, state, offset, reason }) {
-      log.info({ processor, topic, partition, offset, reason }, `task ${state}`)
+      // A reason means that something was out of order: a place that has left the log, an index set back.
+      log[reason === undefined ? 'info' : 'warn']({ processor, topic, partition, offset, reason }, `task ${state}`)
       troubled.delete(taskOf({ processor, topic, partition }))
       if (state === 'revoked') {
         low.remove({ processor, topic, partition })
