@@ -6,7 +6,7 @@ import { type Requirement, requirePrerequisites } from '../infra/local/prerequis
 import { localSettings } from '../infra/local/settings.ts'
 import { configFaults } from '../schemas/ensure-topics.ts'
 import { catalogue } from '../schemas/topics.ts'
-import { addressesOf, loadConfig, queryConfig, workerConfig } from '../services/config.ts'
+import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { nameIn } from '../streams/topic.ts'
 import { spaceIn } from './spaces.ts'
@@ -124,8 +124,8 @@ const checks: readonly [string, () => Promise<void> | void][] = [
       await read('a health check', (options) => service.healthCheck({}, options))
     },
   ],
-  ['worker', () => ready('worker', config().workerPort ?? config().portBase + 90)],
-  ['query service', () => ready('query service', config().queryAdminPort ?? config().portBase + 91)],
+  ['worker', () => ready('worker', rolePorts(config()).worker)],
+  ['query service', () => ready('query service', rolePorts(config()).queryAdmin)],
 ]
 
 const DISK_BYTES_MIN = 2 * 2 ** 30

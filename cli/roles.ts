@@ -1,5 +1,6 @@
 import type { LocalSettings } from '../infra/local/settings.ts'
 import type { Role } from '../infra/local/stack.ts'
+import { rolePorts } from '../services/config.ts'
 
 /** Freshet's own processes beside a local stack. They take everything else from the environment. */
 export function localRoles(
@@ -13,5 +14,6 @@ export function localRoles(
     env: shared,
     readyUrl: `http://127.0.0.1:${adminPort}/health/ready`,
   })
-  return [role('worker', portBase + 90), role('query', portBase + 91)]
+  const { worker, queryAdmin } = rolePorts({ portBase })
+  return [role('worker', worker), role('query', queryAdmin)]
 }

@@ -3,7 +3,7 @@ import { connect } from '../client/client.ts'
 import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { pipeline } from '../processors/pipeline.ts'
 import { positionsOf, tokenOf } from '../search/freshness.ts'
-import { addressesOf, loadConfig, queryConfig, workerConfig } from '../services/config.ts'
+import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
 import type { Broker } from '../streams/broker.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { groupOf } from '../streams/runner.ts'
@@ -35,13 +35,13 @@ interface State {
 
 async function stateOf(): Promise<State> {
   const config = { ...loadConfig(workerConfig, { env: process.env }), ...loadConfig(queryConfig, { env: process.env }) }
-  const { portBase } = config
+  const ports = rolePorts(config)
   const roles = [
-    { role: 'query', url: queryUrl(), admin: `http://127.0.0.1:${config.queryAdminPort ?? portBase + 91}` },
+    { role: 'query', url: queryUrl(), admin: `http://127.0.0.1:${ports.queryAdmin}` },
     {
       role: 'worker',
-      url: `http://127.0.0.1:${config.workerPort ?? portBase + 90}`,
-      admin: `http://127.0.0.1:${config.workerPort ?? portBase + 90}`,
+      url: `http://127.0.0.1:${ports.worker}`,
+      admin: `http://127.0.0.1:${ports.worker}`,
     },
   ]
   const [states, kafka, freshness, index] = await Promise.all([

@@ -21,7 +21,7 @@ const set = (names: string): ReadonlySet<string> => new Set(names.split(' '))
 export const voidElements = set('area base br col embed frame hr img input link meta param source track wbr')
 
 /** Their content is never text for readers. */
-export const droppedElements = set(
+const droppedElements = set(
   'script style noscript noembed noframes template svg iframe object canvas audio video select button textarea datalist map annotation annotation-xml rp applet',
 )
 

@@ -14,6 +14,8 @@ const raw = (text: string, more: object = {}) => ({
   attributes: {},
   ...more,
 })
+/** As its producer has written it past the door. */
+const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: 'c1' })
 const long = (sentences: number, word: string) =>
   Array.from(
     { length: sentences },
@@ -98,7 +100,6 @@ test('the same documents produced again are not embedded again', async () => {
 
 test('a revision that is rejected is a deletion downstream, with one dead letter and a receipt that says why', async () => {
   await using run = await memoryPipeline({ from: 'documents', partitions: 1 })
-  const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: 'c1' })
   await run.driver.pipe({ key: 'acme/a', value: document('fine') })
 
   await run.driver.pipe(
@@ -121,7 +122,6 @@ test('a revision that is rejected is a deletion downstream, with one dead letter
 
 test('a record in the wrong partition is one dead letter that names the partitioner, and changes nothing', async () => {
   await using run = await memoryPipeline({ from: 'documents', partitions: 3 })
-  const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: 'c1' })
   await run.driver.pipe({ key: 'acme/a', value: document('right') })
   const right = (await run.driver.records(vectors))[0]!.partition
 
@@ -173,7 +173,6 @@ test('after a restart nothing is missing, stale or left over', async () => {
 
 test('a document of nothing but marks, written past the door, is rejected and erased', async () => {
   await using run = await memoryPipeline({ from: 'documents', partitions: 1 })
-  const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: '' })
 
   await run.driver.pipe({ key: 'acme/a', value: document('words') }, { key: 'acme/a', value: document('… — !!!') })
 

@@ -18,7 +18,7 @@ export interface FusionWeights {
   readonly keyword: number
 }
 
-export const fusionWeights: FusionWeights = { dense: 1, keyword: 1 }
+const fusionWeights: FusionWeights = { dense: 1, keyword: 1 }
 
 /** How little the first places stand out: the value that Cormack et al. fixed in a pilot and kept for all of their collections. */
 const rankConstant = 60

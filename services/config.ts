@@ -144,6 +144,31 @@ function readFile(path: string): Record<string, unknown> {
   throw new Fatal(`the configuration file ${path} (from FRESHET_CONFIG) must hold one JSON object`)
 }
 
+/** The ports that the roles listen on. */
+export function rolePorts({ portBase, workerPort, queryPort, queryAdminPort }: PortSettings): RolePorts {
+  return {
+    worker: workerPort ?? portBase + 90,
+    query: queryPort ?? portBase + 80,
+    queryAdmin: queryAdminPort ?? portBase + 91,
+  }
+}
+
+interface PortSettings {
+  readonly portBase: number
+  readonly workerPort?: number | undefined
+  readonly queryPort?: number | undefined
+  readonly queryAdminPort?: number | undefined
+}
+
+interface RolePorts {
+  /** Metrics and health. */
+  readonly worker: number
+  /** WebSocket. */
+  readonly query: number
+  /** Metrics and health. */
+  readonly queryAdmin: number
+}
+
 /** Where everything is, with the defaults of the local stack filled in. */
 export function addressesOf({
   portBase,

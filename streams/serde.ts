@@ -66,14 +66,15 @@ export function avroSerde(registry: SchemaRegistry, scope: Scope): Serde {
     return value
   }
 
+  const registerOnce = async (subject: string, schema: AvroSchema): Promise<void> => {
+    if (!ids.has(subject)) ids.set(subject, await registry.register(subject, schema))
+  }
+
   return {
     async register(topics) {
       for (const topic of topics) {
-        const subject = subjectOf(scope, topic)
-        ids.set(subject, await registry.register(subject, topic.schema))
-        if (topic.lowSchema === undefined) continue
-        const lowSubject = lowSubjectOf(scope, topic)
-        ids.set(lowSubject, await registry.register(lowSubject, topic.lowSchema))
+        await registerOnce(subjectOf(scope, topic), topic.schema)
+        if (topic.lowSchema !== undefined) await registerOnce(lowSubjectOf(scope, topic), topic.lowSchema)
       }
     },
     encode: (topic, value) => write(subjectOf(scope, topic), topic.schema, value),

@@ -53,10 +53,6 @@ export class Task<Ports> {
     void this.#watch()
   }
 
-  get low(): number {
-    return this.#state.low
-  }
-
   get idle(): boolean {
     return this.#lanes === 0 && this.#committing === null
   }

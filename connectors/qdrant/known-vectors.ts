@@ -2,7 +2,8 @@ import { crc32 } from 'node:zlib'
 import type { KnownVectors } from '../../processors/vector-index.ts'
 import type { Qdrant } from './client.ts'
 import type { CollectionSpec } from './collection.ts'
-import { chunkId, denseName, idText, manifestId, readManifest, readPayload } from './points.ts'
+import { manifestsIn, payloadsOf } from './manifests.ts'
+import { chunkId, denseName, manifestId, readPayload } from './points.ts'
 
 /** The vectors that the index holds, for the embed stage. Out of reach is the same as nothing known: it then embeds, and `missed` counts. */
 export function qdrantKnownVectors(
@@ -15,16 +16,7 @@ export function qdrantKnownVectors(
     async manifests(keys) {
       if (keys.length === 0) return []
       try {
-        const ids = keys.map(manifestId)
-        const { result } = await qdrant.points.get(
-          { collectionName: collection, ids, withPayload: { selectorOptions: { case: 'enable', value: true } } },
-          { timeoutMs: TIMEOUT_MS },
-        )
-        const byId = new Map(result.map(({ id, payload }) => [idText(id!), payload]))
-        return ids.map((id) => {
-          const payload = byId.get(idText(id))
-          return payload === undefined ? null : readManifest(payload)
-        })
+        return manifestsIn(await payloadsOf(qdrant, collection, keys.map(manifestId), { timeoutMs: TIMEOUT_MS }), keys)
       } catch (error) {
         missed(error)
         return keys.map(() => null)

@@ -165,7 +165,7 @@ export function readMarker(payload: Record<string, Value>): Marker {
 
 const NO_VECTORS = { vectorsOptions: { case: 'vectors' as const, value: { vectors: {} } } }
 
-export const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))
+const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))
 
 const nothing: ValueInit = { kind: { case: 'nullValue', value: 0 } }
 const text = (value: string): ValueInit => ({ kind: { case: 'stringValue', value } })

@@ -7,7 +7,8 @@ import { Fatal, Retry } from '../../streams/errors.ts'
 import type { Qdrant } from './client.ts'
 import type { CollectionSpec } from './collection.ts'
 import { qdrantKnownVectors } from './known-vectors.ts'
-import { denseName, floatsOf, idText, manifestId, readManifest, readPayload, sparseName } from './points.ts'
+import { manifestsIn, payloadsOf } from './manifests.ts'
+import { denseName, floatsOf, idText, manifestId, readPayload, sparseName } from './points.ts'
 
 /** The one way to search: every request carries the verified tenant. */
 export interface SearchIndex {
@@ -57,17 +58,11 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
     requireTenant(tenant)
     const own = keys.filter((key) => key.startsWith(`${tenant}/`))
     if (own.length === 0) return new Map()
-    const { result } = await qdrant.read('manifests', (options) =>
-      qdrant.points.get(
-        {
-          collectionName: collection,
-          ids: own.map(manifestId),
-          withPayload: { selectorOptions: { case: 'enable', value: true } },
-        },
-        options,
-      ),
+    const payloads = await qdrant.read('manifests', (options) =>
+      payloadsOf(qdrant, collection, own.map(manifestId), options),
     )
-    return new Map(result.map(({ payload }) => readManifest(payload)).map((manifest) => [manifest.key, manifest]))
+    const present = manifestsIn(payloads, own).filter((manifest) => manifest !== null)
+    return new Map(present.map((manifest) => [manifest.key, manifest]))
   }
   const known = qdrantKnownVectors(qdrant, { collection, space, dimensions }, (error) => {
     throw new Retry('Qdrant did not answer for the vectors of a document', { cause: error })

@@ -5,17 +5,8 @@ import type { Manifest, Marker, VectorIndex, Write } from '../../processors/vect
 import { StartOver } from '../../streams/errors.ts'
 import { Missing, type Qdrant } from './client.ts'
 import { type CollectionSpec, ensureCollection } from './collection.ts'
-import {
-  chunkId,
-  chunkPoints,
-  idText,
-  manifestId,
-  manifestPoint,
-  markerId,
-  markerPoint,
-  readManifest,
-  readMarker,
-} from './points.ts'
+import { manifestsIn, payloadsOf } from './manifests.ts'
+import { chunkId, chunkPoints, idText, manifestId, manifestPoint, markerId, markerPoint, readMarker } from './points.ts'
 
 type Operation = MessageInitShape<typeof PointsUpdateOperationSchema>
 
@@ -39,10 +30,7 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec): VectorIndex {
   return {
     collection,
     space,
-    async read(keys, partition) {
-      const { manifests, marker } = await readPoints(qdrant, spec, keys, partition)
-      return { manifests, marker }
-    },
+    read: (keys, partition) => readPoints(qdrant, spec, keys, partition),
     async apply(writes) {
       const chunks = writes.flatMap(({ manifest, chunks }) =>
         chunks === null ? [] : chunkPoints(manifest.key, chunks),
@@ -99,26 +87,13 @@ async function readPoints(
   partition: number,
 ): Promise<{ manifests: (Manifest | null)[]; marker: Marker | null }> {
   const ids = [markerId(partition), ...keys.map(manifestId)]
-  const get = () =>
-    qdrant.read('manifests and marker', (options) =>
-      qdrant.points.get(
-        { collectionName: spec.collection, ids, withPayload: { selectorOptions: { case: 'enable', value: true } } },
-        options,
-      ),
-    )
-  const { result } = await get().catch(async (error) => {
+  const get = () => qdrant.read('manifests and marker', (options) => payloadsOf(qdrant, spec.collection, ids, options))
+  const payloads = await get().catch(async (error) => {
     if (!(error instanceof Missing)) throw error
     // The folder was replaced by an empty one: begin with an empty collection, which the log fills again.
     await ensureCollection(qdrant, spec)
     return get()
   })
-  const byId = new Map(result.map((point) => [idText(point.id!), point.payload]))
-  const marker = byId.get(idText(ids[0]!))
-  return {
-    marker: marker === undefined ? null : readMarker(marker),
-    manifests: keys.map((_, i) => {
-      const payload = byId.get(idText(ids[i + 1]!))
-      return payload === undefined ? null : readManifest(payload)
-    }),
-  }
+  const marker = payloads.get(idText(markerId(partition)))
+  return { marker: marker === undefined ? null : readMarker(marker), manifests: manifestsIn(payloads, keys) }
 }

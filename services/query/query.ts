@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws'
 import { connectQdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
-import { addressesOf, type QueryConfig } from '../config.ts'
+import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { openFrame } from '../process.ts'
@@ -18,7 +18,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const frame = await openFrame({
     role: 'query',
     host: config.host,
-    adminPort: config.queryAdminPort ?? config.portBase + 91,
+    adminPort: rolePorts(config).queryAdmin,
     logLevel: config.logLevel,
   })
   const { log, metrics } = frame
@@ -112,7 +112,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(config.queryPort ?? config.portBase + 80, config.host, resolve)
+    server.listen(rolePorts(config).query, config.host, resolve)
   })
   frame.closing(async () => {
     state = 'stopping'
@@ -129,10 +129,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     server.close()
   })
   state = null
-  log.info(
-    { space: engine.space.id, collection: platform.collection, port: config.queryPort ?? config.portBase + 80 },
-    'query ready',
-  )
+  log.info({ space: engine.space.id, collection: platform.collection, port: rolePorts(config).query }, 'query ready')
 }
 
 /** Longer than this without word from Kafka, and the service says that it is not ready. */

@@ -11,7 +11,7 @@ import { deadLetters, documents } from '../../schemas/topics.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
-import { addressesOf, type WorkerConfig } from '../config.ts'
+import { addressesOf, rolePorts, type WorkerConfig } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { openFrame } from '../process.ts'
@@ -22,7 +22,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
   const frame = await openFrame({
     role: 'worker',
     host: config.host,
-    adminPort: config.workerPort ?? config.portBase + 90,
+    adminPort: rolePorts(config).worker,
     logLevel: config.logLevel,
   })
   const { log, metrics } = frame
