@@ -86,6 +86,7 @@ export class Attempts<Ports> {
   }
 
   async #backOff(error: Error, attempt: number): Promise<void> {
+    this.#signal.throwIfAborted()
     const { processor, observer, clock } = this.#context
     observer.retried({ processor: processor.name, ...this.#at, attempt, error })
     const base = error instanceof Retry ? error.retryAfterMs : RETRY_DELAY_MS

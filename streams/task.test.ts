@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Reject, Retry, StartOver } from './errors.ts'
+import { silent } from './observer.ts'
 import { type Processor, processor, put } from './processor.ts'
 import { testDriver } from './test-driver.ts'
 import { type AvroSchema, topic } from './topic.ts'
@@ -251,3 +252,34 @@ test('a partition that was paused for its backlog goes on after a rebalance', as
 
   assert.equal((await driver.values(sink)).length, 20)
 })
+
+for (const ends of ['is acknowledged', 'is lost']) {
+  test(`a task that was given up says nothing more, also when a send of its ${ends} later`, async () => {
+    const held = Promise.withResolvers<void>()
+    const said: string[] = []
+    const observer = { ...silent, moved: () => said.push('moved'), retried: () => said.push('retried') }
+    const driver = await testDriver(
+      copying(() => {}),
+      {},
+      { observer },
+    )
+    Object.assign(driver.broker.faults, {
+      async beforeSend(sent: readonly { topic: string }[]) {
+        if (sent.every(({ topic: to }) => to !== 'sink')) return
+        await held.promise
+        if (ends === 'is lost') throw new Retry('a request was lost')
+      },
+    })
+    await driver.pipe(...records('a'))
+    const closing = driver[Symbol.asyncDispose]()
+    for (let i = 0; i < 10; i++) await driver.advance(1_000)
+    const before = [...said]
+    assert.ok(before.length > 0)
+
+    held.resolve()
+    await closing
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+
+    assert.deepEqual(said, before)
+  })
+}

@@ -162,6 +162,8 @@ export class Task<Ports> {
       rejected: rejections,
       ms: clock.now() - began,
     })
+    // Ended after the partition was given away: whose it is now says how far it is, and pauses and resumes it.
+    if (this.#stop.signal.aborted) return
     this.#report()
     if (this.#paused && this.#state.bytes < QUEUED_BYTES_MAX / 2) {
       this.#paused = false

@@ -3,7 +3,7 @@ import { type MemoryBroker, memoryBroker } from './brokers/memory.ts'
 import { type VirtualClock, virtualClock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { Reject } from './errors.ts'
-import { silent } from './observer.ts'
+import { type Observer, silent } from './observer.ts'
 import { partitionOf } from './partitioner.ts'
 import type { Processor } from './processor.ts'
 import { localRegistry } from './registry.ts'
@@ -72,12 +72,13 @@ export function testDriver<Ports>(
 export interface DriverOptions {
   readonly partitions?: number
   readonly clock?: VirtualClock
+  readonly observer?: Observer
 }
 
 /** Several stages, each feeding the next. */
 export async function testTopology(
   stages: readonly Stage[],
-  { partitions = 1, clock = virtualClock() }: DriverOptions = {},
+  { partitions = 1, clock = virtualClock(), observer = silent }: DriverOptions = {},
 ): Promise<TestDriver> {
   const broker = memoryBroker({ now: clock.now })
   const scope: Scope = { prefix: '', space: 'es_test' }
@@ -107,7 +108,7 @@ export async function testTopology(
     partitions,
     deadLetters,
     clock,
-    observer: silent,
+    observer,
     failed: (error: Error) => (failure = error),
   }
   let runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime)))
