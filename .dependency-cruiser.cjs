@@ -47,6 +47,12 @@ module.exports = {
       'an edge knows no service',
     ),
     never(
+      'maintenance-does-no-io',
+      folder('maintenance'),
+      '^(?!maintenance/|processors/|streams/|schemas/|engine/|search/|node_modules/)[^/]+/',
+      'maintenance names the ports it needs, as processors do',
+    ),
+    never(
       'services-meet-over-a-socket',
       '^services/([^/]+)/',
       '^services/(?!\\$1/)[^/]+/',

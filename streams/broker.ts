@@ -14,6 +14,11 @@ export interface Broker {
   consumeGroup(options: GroupOptions): Promise<GroupConsumer>
   /** Reads all partitions of the topics without a group, from `from`, and follows them until closed. */
   tail(options: TailOptions): Promise<Tail>
+  /**
+   * Reads what is committed of one partition, from `from` (or the log's start, where that is later) up to `to`, pulled by the
+   * caller. The last fetch ends at `to`; where the log ends before it, reading waits. Rejects with `Retry` when the topic does not exist.
+   */
+  read(range: ReadRange): AsyncIterable<Fetched>
   close(): Promise<void>
 }
 
@@ -124,6 +129,14 @@ export interface TailOptions {
   /** Must return at once and not throw. */
   fetched(batch: Fetched): void
   failed(error: Error): void
+}
+
+export interface ReadRange extends TopicPartition {
+  readonly from: number
+  /** The first offset that is not read. */
+  readonly to: number
+  /** Reading rejects with its reason. */
+  readonly signal?: AbortSignal
 }
 
 export interface Tail {

@@ -15,6 +15,7 @@ const planted: [string, string, string][] = [
   ['engine-knows-no-kafka', 'engine/a.ts', 'streams/b.ts'],
   ['search-is-pure', 'search/a.ts', 'connectors/b.ts'],
   ['connectors-are-edges', 'connectors/a.ts', 'services/b.ts'],
+  ['maintenance-does-no-io', 'maintenance/a.ts', 'connectors/b.ts'],
   ['services-meet-over-a-socket', 'services/query/a.ts', 'services/worker/b.ts'],
   ['one-kafka-client', 'services/a.ts', 'node_modules/kafkajs/index.js'],
 ]

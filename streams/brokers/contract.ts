@@ -504,6 +504,52 @@ export function brokerContract(name: string, makeBroker: () => Promise<BrokerUnd
       await consumer.close()
     })
 
+    test('a range of a partition is read whole and in order, from where the log begins to where it was asked to end', async () => {
+      const topic = await createTopic(2)
+      const producer = await broker.producer()
+      await producer.send(range(300).map((i) => record(topic, 0, `k${i}`, `${i} ${'x'.repeat(20_000)}`)))
+      await producer.close()
+      const transactional = await broker.transactionalProducer(topic, { timeoutMs: 10_000 })
+      await transactional.commit([record(topic, 0, 'last', 'in a transaction')])
+      await under.truncate({ topic, partition: 0, offset: 10 })
+      const offsetsIn = async (from: number, to: number) => {
+        const fetches: Fetched[] = []
+        for await (const fetched of broker.read({ topic, partition: 0, from, to })) fetches.push(fetched)
+        return {
+          next: fetches.at(-1)?.next,
+          offsets: fetches.flatMap(({ records }) => records.map(({ offset }) => offset)),
+        }
+      }
+
+      const [whole, part, none] = [await offsetsIn(0, 302), await offsetsIn(100, 250), await offsetsIn(7, 7)]
+
+      assert.deepEqual(whole, { next: 302, offsets: range(291).map((i) => i + 10) })
+      assert.deepEqual(part, { next: 250, offsets: range(150).map((i) => i + 100) })
+      assert.deepEqual(none, { next: undefined, offsets: [] })
+      await transactional.close()
+    })
+
+    test('reading a range waits for what is not there yet, and ends when it is told to', async () => {
+      const topic = await createTopic(1)
+      const stop = new AbortController()
+      const read = (to: number, signal?: AbortSignal) =>
+        broker.read({ topic, partition: 0, from: 0, to, ...(signal && { signal }) })
+      const first = (async () => {
+        for await (const { records } of read(1)) return records.map(({ key }) => String(key))
+        return []
+      })()
+      const never = (async () => {
+        for await (const _ of read(5, stop.signal));
+      })()
+
+      await send(record(topic, 0, 'a', '1'))
+      const seen = await first
+      stop.abort(new Error('enough'))
+
+      assert.deepEqual(seen, ['a'])
+      await assert.rejects(never, /enough/)
+    })
+
     test('a group without members can be set to other offsets, one with members cannot', async () => {
       const topic = await createTopic(1)
       const { seen, consumer } = await join(topic)

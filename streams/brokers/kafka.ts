@@ -3,6 +3,7 @@ import { kafkaAdmin } from './kafka-admin.ts'
 import type { KafkaOptions } from './kafka-client.ts'
 import { openGroup } from './kafka-group.ts'
 import { producer } from './kafka-producer.ts'
+import { readRange } from './kafka-read.ts'
 import { tail } from './kafka-tail.ts'
 import { transactionalProducer } from './kafka-transactions.ts'
 
@@ -39,6 +40,7 @@ export function kafkaBroker(options: KafkaOptions): Broker {
       return consumer
     },
     tail: async (options) => kept(await tail(kafka, options)),
+    read: (range) => readRange(kafka, range),
     async close() {
       await Promise.allSettled([...open].map((one) => one.close()))
       admin.close()

@@ -261,6 +261,20 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
       })
     },
 
+    async *read({ topic, partition, from, to, signal }) {
+      let at = from
+      while (at < to) {
+        signal?.throwIfAborted()
+        const log = topicOf(topic).logs[partition]!
+        at = Math.max(at, log.start)
+        const fetched = log.read(at, FETCH_BYTES_MAX)
+        const next = Math.min(fetched.next, to)
+        if (next <= at) await new Promise((resolve) => setImmediate(resolve))
+        else yield { ...fetched, records: fetched.records.filter(({ offset }) => offset < to), next }
+        at = Math.max(at, next)
+      }
+    },
+
     async close() {
       for (const one of [...open]) await one.close()
     },
