@@ -4,6 +4,7 @@ import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { pipeline } from '../processors/pipeline.ts'
 import { positionsOf, tokenOf } from '../search/freshness.ts'
 import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
+import type { StateReport } from '../services/named-states.ts'
 import type { Broker } from '../streams/broker.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { groupOf } from '../streams/runner.ts'
@@ -26,11 +27,17 @@ export function status(): Command {
 }
 
 interface State {
-  readonly roles: readonly { role: string; url: string; admin: string; state: string }[]
+  readonly roles: readonly { role: string; url: string; admin: string; state: string; states: readonly StateReport[] }[]
   /** Of every topic and stage; or why Kafka does not say. */
   readonly kafka: { topics: Awaited<ReturnType<typeof topicRows>>; stages: Awaited<ReturnType<typeof lags>> } | string
   readonly freshness: { staleMs: number; ingestStaleMs: number; complete: boolean } | string
   readonly index: { url: string; collections: { name: string; points: number }[] } | string
+}
+
+interface Health {
+  readonly status: string
+  readonly missing?: readonly string[]
+  readonly states?: readonly StateReport[]
 }
 
 async function stateOf(): Promise<State> {
@@ -45,7 +52,7 @@ async function stateOf(): Promise<State> {
     },
   ]
   const [states, kafka, freshness, index] = await Promise.all([
-    Promise.all(roles.map(async (role) => ({ ...role, state: await health(role.admin) }))),
+    Promise.all(roles.map(async (role) => ({ ...role, ...(await health(role.admin)) }))),
     withBroker(async (broker) => ({
       topics: await topicRows(broker),
       stages: await lags(broker, config.topicPrefix),
@@ -56,13 +63,14 @@ async function stateOf(): Promise<State> {
   return { roles: states, kafka, freshness, index }
 }
 
-async function health(admin: string): Promise<string> {
+/** Whether a role is ready, and the named states that it is in. */
+async function health(admin: string): Promise<{ state: string; states: readonly StateReport[] }> {
   try {
     const response = await fetch(`${admin}/health/ready`, { signal: AbortSignal.timeout(2_000) })
-    const body = (await response.json()) as { status: string; missing?: string[] }
-    return body.missing ? `${body.status}: ${body.missing.join(', ')}` : body.status
+    const { status, missing, states = [] } = (await response.json()) as Health
+    return { state: missing ? `${status}: ${missing.join(', ')}` : status, states }
   } catch {
-    return 'not running'
+    return { state: 'not running', states: [] }
   }
 }
 
@@ -117,6 +125,9 @@ async function indexNow(url: string): Promise<{ url: string; collections: { name
 
 function print({ roles, kafka, freshness, index }: State): void {
   for (const { role, url, state } of roles) console.log(`${role.padEnd(10)} ${state.padEnd(12)} ${url}`)
+  for (const { role, states } of roles)
+    for (const { name, subject, since, detail, advice } of states)
+      console.log(`state      ${name} of ${role}, ${subject}, since ${since}: ${detail}\n           ${advice}`)
   console.log(
     typeof freshness === 'string'
       ? `freshness  ${freshness}`

@@ -6,6 +6,7 @@ import { portsFrom } from '../infra/local/ports.ts'
 import { catalogue } from '../schemas/topics.ts'
 import { platformConfig, queryConfig, variableOf, workerConfig } from '../services/config.ts'
 import { LIMITS } from '../services/query/protocol.ts'
+import { stateKinds } from '../streams/states.ts'
 
 /** Writes the tables in these pages that follow from the code: `node docs/generate.ts`. A test compares. */
 export async function regenerated(page: string): Promise<string> {
@@ -27,6 +28,7 @@ const root = join(import.meta.dirname, '..')
 const tables: Readonly<Record<string, () => string | Promise<string>>> = {
   configuration,
   metrics,
+  states,
   ports,
   topics,
   commands,
@@ -89,8 +91,8 @@ function defaultOf(name: string, { default: value }: Property): string {
 
 /** Metrics are declared where they are counted: found in the sources by their shape. */
 function metrics(): string {
-  const rows = ['worker', 'query'].flatMap((role) =>
-    sourcesIn(join(root, 'services', role)).flatMap((source) =>
+  const rows = ['worker', 'query', 'both'].flatMap((role) =>
+    sourcesIn(join(root, 'services', role === 'both' ? '' : role)).flatMap((source) =>
       [...source.matchAll(/new (Counter|Gauge|Histogram)\(\{([\s\S]*?)\n {2}\}\)/g)].map(([, kind, body = '']) => {
         const field = (name: string) => new RegExp(`${name}: '([^']*)'`).exec(body)?.[1] ?? ''
         return [code(field('name')), kind!.toLowerCase(), role, labelsIn(body, source), field('help')]
@@ -101,6 +103,11 @@ function metrics(): string {
     ['metric', 'kind', 'role', 'labels', 'help'],
     rows.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
   )
+}
+
+function states(): string {
+  const rows = Object.entries(stateKinds).map(([name, { means, advice }]) => [code(name), means, advice])
+  return table(['state', 'what it means', 'what to do'], rows)
 }
 
 function labelsIn(body: string, source: string): string {

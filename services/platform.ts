@@ -1,4 +1,3 @@
-import type pino from 'pino'
 import { ensureTopics } from '../schemas/ensure-topics.ts'
 import { catalogue } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
@@ -7,9 +6,11 @@ import { systemClock } from '../streams/clock.ts'
 import { Retry, reasonOf } from '../streams/errors.ts'
 import { confluentRegistry } from '../streams/registry.ts'
 import { avroSerde, type Serde } from '../streams/serde.ts'
+import type { StateName } from '../streams/states.ts'
 import type { Scope } from '../streams/topic.ts'
 import { type Addresses, addressesOf, type PlatformConfig } from './config.ts'
 import { epochOf } from './epoch.ts'
+import type { Frame } from './process.ts'
 
 /** What every role that works on the topics begins with: the broker, the serde, topics and schemas in place, the epoch. */
 export interface Platform {
@@ -22,36 +23,45 @@ export interface Platform {
   readonly collection: string
 }
 
+/** Who waits, and where it says so. */
+export type Waiting = Pick<Frame, 'role' | 'log' | 'states'>
+
 /** Waits, and says for what, until Kafka and the registry are there. */
-export async function openPlatform(
-  config: PlatformConfig,
-  space: string,
-  clientId: string,
-  log: pino.Logger,
-): Promise<Platform> {
+export async function openPlatform(config: PlatformConfig, space: string, waiting: Waiting): Promise<Platform> {
+  const { role, log } = waiting
   const addresses = addressesOf(config)
   const scope: Scope = { prefix: config.topicPrefix, space }
   const broker = kafkaBroker({
     brokers: [...addresses.kafka],
-    clientId,
+    clientId: `freshet-${role}`,
     log: (level, message, fields) => log[level]({ ...fields }, message),
   })
   const serde = avroSerde(confluentRegistry(addresses.registry), scope)
   const { partitions, replicationFactor } = config
-  await persistently('Kafka', log, () => broker.admin.ready(READY_MS))
-  await persistently('the topics', log, () => ensureTopics(broker.admin, { scope, partitions, replicationFactor }))
-  await persistently('the schema registry', log, () => serde.register(catalogue))
-  const epoch = await persistently('the epoch of documents', log, () => epochOf(broker, serde, scope))
+  await persistently('Kafka', waiting, () => broker.admin.ready(READY_MS))
+  await persistently('the topics', waiting, () => ensureTopics(broker.admin, { scope, partitions, replicationFactor }))
+  await persistently('the schema registry', waiting, () => serde.register(catalogue))
+  const epoch = await persistently('the epoch of documents', waiting, () => epochOf(broker, serde, scope))
   return { addresses, broker, serde, scope, epoch, collection: `${config.topicPrefix}${space}` }
 }
 
-/** Again and again while the world is not well, saying so. */
-export async function persistently<T>(what: string, log: pino.Logger, work: () => Promise<T>): Promise<T> {
+/** Again and again while the world is not well, saying so in the log and as a state of the role. */
+export async function persistently<T>(
+  what: string,
+  { role, log, states }: Waiting,
+  work: () => Promise<T>,
+): Promise<T> {
+  let raised: StateName | null = null
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work()
+      const done = await work()
+      if (raised !== null) states.clear(raised, role)
+      return done
     } catch (error) {
       if (!(error instanceof Retry)) throw error
+      if (raised !== null && raised !== error.state) states.clear(raised, role)
+      raised = error.state
+      if (raised !== null) states.raise(raised, role, `waiting for ${what}: ${reasonOf(error)}`)
       log.warn({ attempt, reason: reasonOf(error) }, `waiting for ${what}`)
       await systemClock.wait(Math.min(error.retryAfterMs * 2 ** Math.min(attempt, 5), WAIT_MS_MAX))
     }

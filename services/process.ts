@@ -2,11 +2,16 @@ import { createServer, type Server } from 'node:http'
 import { pino } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { reasonOf } from '../streams/errors.ts'
+import type { NamedState, States } from '../streams/states.ts'
+import { blockedBy, observedStates, stateReport } from './named-states.ts'
 
 /** The frame of every process: log, metrics, health, signals, and one way to end. */
 export interface Frame {
+  readonly role: string
   readonly log: pino.Logger
   readonly metrics: Registry
+  /** Named states of this process: on `/health/ready`, as a metric and in the log. */
+  readonly states: States
   /** Said on `/health/ready`, 503 until every check holds. Each check answers null, or what is missing. */
   ready(check: () => string | null): void
   /** Work to be done before the process ends, last registered first. */
@@ -33,10 +38,14 @@ export async function openFrame({ role, host, adminPort, logLevel }: FrameOption
   const metrics = new Registry()
   metrics.setDefaultLabels({ role })
   collectDefaultMetrics({ register: metrics })
+  const states = observedStates(metrics, log)
   const checks: (() => string | null)[] = []
   const closers: (() => Promise<void>)[] = []
-  const missing = () => checks.map((check) => check()).filter((reason) => reason !== null)
-  const server = await listenAdmin(host, adminPort, metrics, missing)
+  const missing = () => [
+    ...checks.map((check) => check()).filter((reason) => reason !== null),
+    ...blockedBy(states.present(), Date.now()),
+  ]
+  const server = await listenAdmin(host, adminPort, metrics, missing, () => states.present())
   let ending = false
 
   const end = async (code: number): Promise<void> => {
@@ -66,13 +75,27 @@ export async function openFrame({ role, host, adminPort, logLevel }: FrameOption
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', (reason) => fail(reason instanceof Error ? reason : new Error(String(reason))))
 
-  return { log, metrics, ready: (check) => checks.push(check), closing: (close) => closers.push(close), fail }
+  return {
+    role,
+    log,
+    metrics,
+    states,
+    ready: (check) => checks.push(check),
+    closing: (close) => closers.push(close),
+    fail,
+  }
 }
 
 const CLOSE_MS_MAX = 15_000
 const EXIT_MS_MAX = 1_000
 
-function listenAdmin(host: string, port: number, metrics: Registry, missing: () => string[]): Promise<Server> {
+function listenAdmin(
+  host: string,
+  port: number,
+  metrics: Registry,
+  missing: () => string[],
+  present: () => readonly NamedState[],
+): Promise<Server> {
   const server = createServer(async ({ url, method }, response) => {
     const answer = (status: number, type: string, body: string) =>
       response.writeHead(status, { 'content-type': type }).end(body)
@@ -81,8 +104,9 @@ function listenAdmin(host: string, port: number, metrics: Registry, missing: () 
     if (url === '/health/live') return answer(200, 'application/json', '{"status":"live"}\n')
     if (url === '/health' || url === '/health/ready') {
       const reasons = missing()
+      const states = present().map(stateReport)
       const body = JSON.stringify(
-        reasons.length === 0 ? { status: 'ready' } : { status: 'not ready', missing: reasons },
+        reasons.length === 0 ? { status: 'ready', states } : { status: 'not ready', missing: reasons, states },
       )
       return answer(reasons.length === 0 ? 200 : 503, 'application/json', `${body}\n`)
     }

@@ -1,17 +1,23 @@
+import type { StateName } from './states.ts'
+
 /** Errors are instructions to the runtime: a class exists only where the runtime acts differently on it. */
 
 interface Details {
   readonly cause?: unknown
   readonly retryAfterMs?: number
+  /** The named state that this is a sign of. */
+  readonly state?: StateName
 }
 
 /** The world is not well (a broker, an index, a service is out of reach): try the same work again later. Never a dead letter. */
 export class Retry extends Error {
   override name = 'Retry'
   readonly retryAfterMs: number
-  constructor(message: string, { cause, retryAfterMs = 200 }: Details = {}) {
+  readonly state: StateName | null
+  constructor(message: string, { cause, retryAfterMs = 200, state }: Details = {}) {
     super(message, { cause })
     this.retryAfterMs = retryAfterMs
+    this.state = state ?? null
   }
 }
 
@@ -34,8 +40,10 @@ export class Fatal extends Error {
 /** What this task believes about the world outside may be wrong: forget it all, and begin again as if just assigned. */
 export class StartOver extends Error {
   override name = 'StartOver'
-  constructor(message: string, { cause }: Details = {}) {
+  readonly state: StateName | null
+  constructor(message: string, { cause, state }: Details = {}) {
     super(message, { cause })
+    this.state = state ?? null
   }
 }
 

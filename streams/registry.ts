@@ -41,7 +41,10 @@ export function confluentRegistry(url: string): SchemaRegistry {
               cause,
             })
           }
-          throw new Retry(`the schema registry at ${url} did not register ${subject}`, { cause })
+          throw new Retry(`the schema registry at ${url} did not register ${subject}`, {
+            cause,
+            state: 'registry-unreachable',
+          })
         }
       }
     },
@@ -54,7 +57,10 @@ export function confluentRegistry(url: string): SchemaRegistry {
           throw new Reject(`value: schema id ${id} is not in the registry at ${url}; register the schema first`, {
             cause,
           })
-        throw new Retry(`the schema registry at ${url} did not answer for schema ${id}`, { cause })
+        throw new Retry(`the schema registry at ${url} did not answer for schema ${id}`, {
+          cause,
+          state: 'registry-unreachable',
+        })
       }
       throw new Reject(`value: schema ${id} is not Avro; write Avro`)
     },

@@ -1,11 +1,13 @@
 import type { Assignment, Broker, GroupConsumer, NewRecord, TopicPartition } from './broker.ts'
+import { bury } from './burial.ts'
 import type { Clock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
-import { Fatal, NotOwner, Retry, StartOver } from './errors.ts'
+import { Fatal, NotOwner, Reject, Retry, reasonOf, StartOver } from './errors.ts'
 import type { Observer } from './observer.ts'
 import { ingestPositions, type PositionStore } from './positions.ts'
 import type { Processor } from './processor.ts'
 import type { Serde } from './serde.ts'
+import { type StateName, States, subjectOf } from './states.ts'
 import { Task, type TaskContext } from './task.ts'
 import { nameIn, type Scope, type Topic } from './topic.ts'
 
@@ -19,6 +21,8 @@ export interface Runtime {
   readonly deadLetters: Topic<DeadLetter>
   readonly clock: Clock
   readonly observer: Observer
+  /** Where named states are raised; default: nobody looks. */
+  readonly states?: States
   readonly sessionTimeoutMs?: number
   /** Called once, when a processor can never go on; the process should end and say why. */
   failed(error: Error): void
@@ -45,6 +49,7 @@ export async function runProcessor<Ports>(
   runtime: Runtime,
 ): Promise<Runner> {
   const { broker, serde, scope, partitions, deadLetters, clock, observer } = runtime
+  const { states = new States(clock.now) } = runtime
   const group = groupOf(scope, processor)
   const topicsByName = new Map(processor.from.map((topic) => [nameIn(scope, topic), topic]))
   const topicIds = new Map((await broker.admin.topics()).map(({ name, id }) => [name, id]))
@@ -92,6 +97,8 @@ export async function runProcessor<Ports>(
     generations.set(key, generation)
     await tasks.get(key)?.release()
     const stillOurs = () => !closed && generations.get(key) === generation
+    const subject = subjectOf({ processor: processor.name, ...assignment })
+    let waitedFor: StateName | null = null
     for (let attempt = 1; ; attempt++) {
       let store: PositionStore | null = null
       try {
@@ -116,6 +123,7 @@ export async function runProcessor<Ports>(
             await own?.close()
           },
         })
+        if (waitedFor !== null) states.clear(waitedFor, subject)
         observer.task({
           processor: processor.name,
           topic: assignment.topic,
@@ -135,10 +143,32 @@ export async function runProcessor<Ports>(
           attempt,
           error,
         })
+        if (error.state !== null && attempt > 1) {
+          waitedFor = error.state
+          states.raise(error.state, subject, reasonOf(error))
+        }
         await clock.wait(Math.min(START_DELAY_MS * 2 ** Math.min(attempt, 6), START_DELAY_MAX_MS))
         if (!stillOurs()) throw error
       }
     }
+  }
+
+  /** A transaction that was refused for its dead letters is the state of those: it begins again until they are taken. */
+  const commitWithLetters = async (
+    store: PositionStore,
+    records: readonly NewRecord[],
+    through: number,
+    at: TopicPartition,
+  ): Promise<void> => {
+    const name = nameIn(scope, deadLetters)
+    const withLetters = records.some(({ topic }) => topic === name)
+    try {
+      await store.commit(records, through)
+    } catch (error) {
+      if (!withLetters || !(error instanceof Reject)) throw error
+      throw new StartOver(`${name} refused dead letters`, { cause: error, state: 'dead-letters-unavailable' })
+    }
+    if (withLetters) states.clear('dead-letters-unavailable', subjectOf({ processor: processor.name, ...at }))
   }
 
   const contextOf = (at: TopicPartition, store: PositionStore | null, generation: number): TaskContext<Ports> => ({
@@ -150,10 +180,12 @@ export async function runProcessor<Ports>(
     serde,
     clock,
     observer,
+    states,
     deadLetters,
     partitionsOf: (topic) => (topic.partitions === 'shared' ? partitions : topic.partitions),
     deliver: (records: readonly NewRecord[], through: number) =>
-      store ? store.commit(records, through) : producer!.send(records),
+      store ? commitWithLetters(store, records, through, at) : producer!.send(records),
+    bury: (letters) => bury(letters, nameIn(scope, deadLetters), broker, producer),
     pause: () => consumer?.pause(at),
     resume: () => consumer?.resume(at),
     commit: (next) =>
@@ -171,6 +203,8 @@ export async function runProcessor<Ports>(
   /** Forgets what the task believes, and begins again as if just assigned. */
   const startOver = async (at: TopicPartition, reason: StartOver, generation: number): Promise<void> => {
     observer.task({ processor: processor.name, ...at, state: 'started over', reason: reason.message })
+    if (reason.state !== null)
+      states.raise(reason.state, subjectOf({ processor: processor.name, ...at }), reasonOf(reason))
     try {
       const member = await joined.promise
       member.pause(at)
@@ -213,6 +247,7 @@ export async function runProcessor<Ports>(
           const key = keyOf(at)
           generations.set(key, (generations.get(key) ?? 0) + 1)
           void tasks.get(key)?.release()
+          states.clearAll(subjectOf({ processor: processor.name, ...at }))
           observer.task({ processor: processor.name, topic: at.topic, partition: at.partition, state: 'revoked' })
         }
       },

@@ -1,9 +1,10 @@
 import { Attempts, type AttemptsContext } from './attempts.ts'
 import type { Fetched, NewRecord, StoredRecord, TopicPartition } from './broker.ts'
 import { decodeRecord, type Rejected } from './decode.ts'
-import { Retry } from './errors.ts'
+import { Retry, reasonOf } from './errors.ts'
 import { type Handled, type OutboxContext, recordOf, recordsFor } from './outbox.ts'
 import type { Outcome, Processor } from './processor.ts'
+import { type StateName, subjectOf } from './states.ts'
 import { type Taken, TaskState } from './task-state.ts'
 import { lowKey, nameIn } from './topic.ts'
 
@@ -12,6 +13,8 @@ export interface TaskContext<Ports> extends OutboxContext, AttemptsContext<Ports
   readonly processor: Processor<Ports>
   /** Acknowledged, in order. For a transactional processor: all or nothing, with the position. */
   deliver(records: readonly NewRecord[], through: number): Promise<unknown>
+  /** Sends dead letters; for a transactional processor, whose letters go with its output, sees that they can be sent. Rejects with `Retry` while they cannot. */
+  bury(letters: readonly NewRecord[]): Promise<unknown>
   pause(): void
   resume(): void
   commit(next: number): Promise<void>
@@ -114,17 +117,26 @@ export class Task<Ports> {
   }
 
   async #watch(): Promise<void> {
-    const { processor, ports, clock } = this.#context
+    const { processor, ports, clock, states } = this.#context
     if (processor.watch === undefined) return
     const { signal } = this.#stop
+    const subject = subjectOf({ processor: processor.name, ...this.at })
+    let unwell: StateName | null = null
     for (;;) {
       await clock.wait(processor.watch.everyMs, signal)
       if (signal.aborted) return
       if (this.#lanes > 0) continue
       try {
         await processor.watch.check(this.at.partition, ports)
+        if (unwell !== null) states.clear(unwell, subject)
+        unwell = null
       } catch (error) {
-        if (signal.aborted || error instanceof Retry) continue
+        if (signal.aborted) return
+        if (error instanceof Retry) {
+          unwell = error.state
+          if (unwell !== null) states.raise(unwell, subject, reasonOf(error))
+          continue
+        }
         this.#context.stopped(error as Error)
         return
       }
@@ -207,11 +219,25 @@ export class Task<Ports> {
       records.push(recordOf(watermark.record(mark, ports), {}, this.#context))
     }
     if (records.length > 0 || processor.transactional) {
-      this.#stop.signal.throwIfAborted()
-      await this.#attempts.patiently(() => this.#context.deliver(records, through))
+      await this.#send(records, rejections, through)
     }
     if (watermark?.kind === 'published') this.#markedLow = through
     return rejections
+  }
+
+  /** Dead letters go first, so that nothing passes the record that they are about while they are refused. */
+  async #send(records: readonly NewRecord[], rejections: number, through: number): Promise<void> {
+    const { processor, scope, deadLetters } = this.#context
+    const isLetter = ({ topic }: NewRecord) => topic === nameIn(scope, deadLetters)
+    this.#stop.signal.throwIfAborted()
+    if (rejections > 0) {
+      const letters = records.filter(isLetter)
+      await this.#attempts.patiently(() => this.#context.bury(letters))
+      this.#stop.signal.throwIfAborted()
+    }
+    const rest = processor.transactional ? records : records.filter((record) => !isLetter(record))
+    if (rest.length > 0 || processor.transactional)
+      await this.#attempts.patiently(() => this.#context.deliver(rest, through))
   }
 
   /** A progress record, where there is nothing else that could carry the watermark. */

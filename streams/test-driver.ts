@@ -9,6 +9,7 @@ import type { Processor } from './processor.ts'
 import { localRegistry } from './registry.ts'
 import { groupOf, runProcessor } from './runner.ts'
 import { avroSerde } from './serde.ts'
+import { States } from './states.ts'
 import { type AvroSchema, isLowKey, nameIn, type Scope, type Topic, topic } from './topic.ts'
 import { type Stage, stage } from './topology.ts'
 
@@ -36,6 +37,7 @@ export interface TestDriver extends AsyncDisposable {
   /** All consumer groups begin at the start of the log again. */
   redeliver(): Promise<void>
   readonly broker: MemoryBroker
+  readonly states: States
   /** Why a processor stopped for good; null while it runs. */
   readonly failure: Error | null
   readonly now: () => number
@@ -73,12 +75,13 @@ export interface DriverOptions {
   readonly partitions?: number
   readonly clock?: VirtualClock
   readonly observer?: Observer
+  readonly states?: States
 }
 
 /** Several stages, each feeding the next. */
 export async function testTopology(
   stages: readonly Stage[],
-  { partitions = 1, clock = virtualClock(), observer = silent }: DriverOptions = {},
+  { partitions = 1, clock = virtualClock(), observer = silent, states = new States(clock.now) }: DriverOptions = {},
 ): Promise<TestDriver> {
   const broker = memoryBroker({ now: clock.now })
   const scope: Scope = { prefix: '', space: 'es_test' }
@@ -109,6 +112,7 @@ export async function testTopology(
     deadLetters,
     clock,
     observer,
+    states,
     failed: (error: Error) => (failure = error),
   }
   let runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime)))
@@ -199,6 +203,7 @@ export async function testTopology(
       return lows
     },
     broker,
+    states,
     async restart() {
       await closeAll()
       await startAll()

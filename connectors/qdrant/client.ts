@@ -46,7 +46,11 @@ export function connectQdrant({ url, apiKey, timeoutMs = 30_000 }: QdrantOptions
           if (isRefusal(cause)) throw new Reject(`Qdrant refused ${what}`, { cause })
           if (isMissing(cause)) throw new Missing(`${what}: not in Qdrant at ${url}`, { cause })
           if (attempt >= READ_ATTEMPTS_MAX)
-            throw new Retry(`Qdrant at ${url} did not answer ${what}`, { cause, retryAfterMs: 500 })
+            throw new Retry(`Qdrant at ${url} did not answer ${what}`, {
+              cause,
+              retryAfterMs: 500,
+              state: 'index-unreachable',
+            })
         }
       }
     },

@@ -65,7 +65,7 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
     return new Map(present.map((manifest) => [manifest.key, manifest]))
   }
   const known = qdrantKnownVectors(qdrant, { collection, space, dimensions }, (error) => {
-    throw new Retry('Qdrant did not answer for the vectors of a document', { cause: error })
+    throw new Retry('Qdrant did not answer for the vectors of a document', { cause: error, state: 'index-unreachable' })
   })
   return {
     manifests: manifestsOf,

@@ -8,6 +8,7 @@ import { qdrantSearch } from '../../connectors/qdrant/search.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
+import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { type ConnectionPorts, serve } from './connection.ts'
 import { followFreshness } from './freshness-follower.ts'
@@ -21,26 +22,39 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     adminPort: rolePorts(config).queryAdmin,
     logLevel: config.logLevel,
   })
-  const { log, metrics } = frame
+  const { log, metrics, states } = frame
   let state: string | null = 'starting'
   frame.ready(() => state)
 
   const engine = await openEngine(config, { workers: 0, models: addressesOf(config).models, queries: true, log })
   frame.closing(() => engine.close())
-  const platform = await openPlatform(config, engine.space.id, 'freshet-query', log)
+  const platform = await openPlatform(config, engine.space.id, frame)
   frame.closing(() => platform.broker.close())
   const qdrant = connectQdrant({
     url: platform.addresses.qdrant,
     ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }),
   })
   const spec = { collection: platform.collection, space: engine.space.id, dimensions: engine.space.dimensions }
-  await persistently('Qdrant', log, () => ensureCollection(qdrant, spec))
+  await persistently('Qdrant', frame, () => ensureCollection(qdrant, spec))
   const freshness = await followFreshness(platform, config.partitions, frame.fail)
   frame.closing(() => freshness.close())
   frame.ready(() => {
     const ms = freshness.unheardMs()
     return ms < UNHEARD_MS_MAX ? null : `Kafka has not answered for ${Math.round(ms / 1_000)} s`
   })
+  frame.closing(
+    probe(states, { state: 'kafka-unreachable', subject: 'query', ask: () => platform.broker.admin.topics() }),
+  )
+  frame.closing(
+    probe(states, {
+      state: 'index-unreachable',
+      subject: 'query',
+      ask: () =>
+        qdrant.read('whether it is there', (options) =>
+          qdrant.collections.collectionExists({ collectionName: spec.collection }, options),
+        ),
+    }),
+  )
   const producer = await platform.broker.producer()
   frame.closing(() => producer.close())
 

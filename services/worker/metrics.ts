@@ -2,8 +2,9 @@ import type pino from 'pino'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Engine } from '../../engine/embedder.ts'
 import type { ChunkCounts } from '../../processors/embed-documents.ts'
-import { reasonOf } from '../../streams/errors.ts'
+import { Retry, reasonOf } from '../../streams/errors.ts'
 import type { Observer } from '../../streams/observer.ts'
+import { subjectOf } from '../../streams/states.ts'
 
 export interface WorkerObserver extends Observer {
   /** What a task has been waiting for longer than a moment; null when nothing is. */
@@ -52,8 +53,6 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
     registers,
   })
   const troubled = new Map<string, { since: number; reason: string }>()
-  const taskOf = ({ processor, topic, partition }: { processor: string; topic: string; partition: number }) =>
-    `${processor} on ${topic}/${partition}`
   return {
     waiting() {
       for (const [task, { since, reason }] of troubled) {
@@ -63,7 +62,7 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
       return null
     },
     handled(event) {
-      troubled.delete(taskOf(event))
+      troubled.delete(subjectOf(event))
       records.inc({ processor: event.processor }, event.records)
       rejected.inc({ processor: event.processor }, event.rejected)
       batchSeconds.observe({ processor: event.processor }, event.ms / 1_000)
@@ -79,14 +78,16 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
     },
     retried({ processor, topic, partition, attempt, error }) {
       retries.inc({ processor })
-      const task = taskOf({ processor, topic, partition })
-      troubled.set(task, { since: troubled.get(task)?.since ?? now(), reason: reasonOf(error) })
+      const task = subjectOf({ processor, topic, partition })
+      // What has a name is a state, and says the same there.
+      if (error instanceof Retry && error.state !== null) troubled.delete(task)
+      else troubled.set(task, { since: troubled.get(task)?.since ?? now(), reason: reasonOf(error) })
       log.warn({ processor, topic, partition, attempt, reason: reasonOf(error) }, 'trying again')
     },
     task({ processor, topic, partition, state, offset, reason }) {
       // A reason means that something was out of order: a place that has left the log, an index set back.
       log[reason === undefined ? 'info' : 'warn']({ processor, topic, partition, offset, reason }, `task ${state}`)
-      troubled.delete(taskOf({ processor, topic, partition }))
+      troubled.delete(subjectOf({ processor, topic, partition }))
       if (state === 'revoked') {
         low.remove({ processor, topic, partition })
         lag.remove({ processor, topic, partition })

@@ -14,6 +14,7 @@ import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import { addressesOf, rolePorts, type WorkerConfig } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
+import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { engineMetrics, observed } from './metrics.ts'
 
@@ -25,7 +26,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     adminPort: rolePorts(config).worker,
     logLevel: config.logLevel,
   })
-  const { log, metrics } = frame
+  const { log, metrics, states } = frame
   let state: string | null = 'starting'
   frame.ready(() => state)
 
@@ -36,12 +37,12 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     log,
   })
   frame.closing(() => engine.close())
-  const platform = await openPlatform(config, engine.space.id, 'freshet-worker', log)
+  const platform = await openPlatform(config, engine.space.id, frame)
   const { broker, serde, scope, epoch, collection, addresses } = platform
   frame.closing(() => broker.close())
   const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
   const spec = { collection, space: engine.space.id, dimensions: engine.space.dimensions }
-  await persistently('Qdrant', log, () => ensureCollection(qdrant, spec))
+  await persistently('Qdrant', frame, () => ensureCollection(qdrant, spec))
 
   const known = qdrantKnownVectors(qdrant, spec, (error) =>
     log.warn({ reason: reasonOf(error) }, 'the index did not say what it knows; embedding'),
@@ -60,6 +61,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     }),
     stage(indexVectors, { index: qdrantIndex(qdrant, spec), epoch, now, markers: new Map() }),
   ]
+  frame.closing(probe(states, { state: 'kafka-unreachable', subject: 'worker', ask: () => broker.admin.topics() }))
   const observer = observed(metrics, log, now)
   frame.ready(observer.waiting)
   const runners = await runTopology(stages, {
@@ -70,6 +72,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     deadLetters,
     clock: systemClock,
     observer,
+    states,
     sessionTimeoutMs: config.sessionTimeoutMs,
     failed: frame.fail,
   })

@@ -18,7 +18,8 @@ export function asInstruction(error: unknown, doing: string): Error {
   if (code !== null && FENCED.has(code)) return Object.assign(new Fenced(message), { cause: error })
   if (code !== null && REFUSED.has(code)) return new Reject(message, { cause: error })
   if (code !== null && FORBIDDEN.has(code)) return new Fatal(message, { cause: error })
-  return new Retry(message, { cause: error })
+  // With a code the broker did answer; it is there.
+  return new Retry(message, { cause: error, ...(code === null && { state: 'kafka-unreachable' as const }) })
 }
 
 export const isTooLarge = (error: unknown): boolean => TOO_LARGE.has(kafkaCodeOf(error) ?? '')
