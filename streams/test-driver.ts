@@ -252,7 +252,7 @@ const ROUNDS_MAX = 1_000
 const nullable = (type: string) => ({ type: ['null', type], default: null })
 
 /** The driver's own, so that a processor can be tested with nothing but `streams/`. */
-const deadLetters = topic<DeadLetter>({
+export const deadLetters = topic<DeadLetter>({
   name: 'dead-letters',
   about: 'What the processor under test rejected.',
   schema: {

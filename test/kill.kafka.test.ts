@@ -4,7 +4,7 @@ import { manifestId, markerId, readPayload } from '../connectors/qdrant/points.t
 import { atRest } from './at-rest.ts'
 import { kindOf, pointsOf } from './index-points.ts'
 import { loadKeys, openLoad } from './load.ts'
-import { differences, unaccounted } from './oracle.ts'
+import { differences, unaccounted } from './oracle/platform-world.ts'
 import { openPlatform, type Platform } from './platform.ts'
 import { receiptsOf } from './topic-records.ts'
 

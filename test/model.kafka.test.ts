@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { differences, unaccounted } from './oracle.ts'
+import { differences, unaccounted } from './oracle/platform-world.ts'
 import { openPlatform } from './platform.ts'
 
 const platform = await openPlatform({ engine: 'model' })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { atRest } from './at-rest.ts'
 import { openLoad } from './load.ts'
-import { differences, unaccounted } from './oracle.ts'
+import { differences, unaccounted } from './oracle/platform-world.ts'
 import { openPlatform } from './platform.ts'
 import { until } from './until.ts'
 

@@ -1,0 +1,130 @@
+import type { Receipt } from '../../schemas/records.ts'
+import type { DeadLetter } from '../../streams/dead-letters.ts'
+import type { History, Present } from './history.ts'
+import type { Checked, Finding, World } from './world.ts'
+
+/** How the offsets of one partition of `documents` add up. */
+export interface Account {
+  readonly partition: number
+  readonly offsets: number
+  readonly outcomes: Readonly<Record<string, number>>
+  readonly holes: number
+}
+
+/**
+ * I5: every offset of `documents` is exactly one outcome or a hole; a receipt for each, and for what belongs to no document
+ * (malformed key, wrong partition) a dead letter only. I6: all that was acknowledged is accounted for, what can never
+ * succeed by exactly one dead letter with the untouched bytes, and nothing else by any.
+ */
+export function checkAccounts(
+  world: World,
+  { present, revisions }: History,
+): Checked & { accounts: readonly Account[] } {
+  const findings: Finding[] = []
+  const compared = { I5: 0, I6: 0 }
+  const receipts = Map.groupBy(
+    world.receipts.filter(({ collection }) => collection === world.collection),
+    ({ partition, offset }) => `${partition}/${offset}`,
+  )
+  const letters = lettersOf(world)
+  const direct = new Map(
+    present.filter(({ door }) => door === 'documents').map((each) => [`${each.partition}/${each.offset}`, each]),
+  )
+  const refusedHere = new Map(
+    [...revisions.values()]
+      .flat()
+      .map(({ partition, offset, rejected }) => [`${partition}/${offset}`, rejected !== null]),
+  )
+  const accounts = world.documents.ends.map(({ partition, start, end }): Account => {
+    const records = world.documents.records.filter((record) => record.partition === partition)
+    const outcomes: Record<string, number> = {}
+    for (const { offset, document } of records) {
+      const at = `${partition}/${offset}`
+      const own = receipts.get(at) ?? []
+      const unkeyed = ['key', 'partition'].includes(direct.get(at)?.rejected ?? '')
+      const rejected = refusedHere.get(at) === true
+      receipts.delete(at)
+      compared.I5++
+      const outcome = unkeyed ? 'dead letter only' : outcomeIn(own)
+      outcomes[outcome ?? 'none'] = (outcomes[outcome ?? 'none'] ?? 0) + 1
+      const fault = unkeyed
+        ? own.length > 0 && 'belongs to no document and has a receipt'
+        : faultIn(own, { rejected, deleted: document === null })
+      if (fault) findings.push({ invariant: 'I5', what: `documents ${at} ${fault}` })
+    }
+    const accounted = Object.values(outcomes).reduce((sum, count) => sum + count, 0)
+    return { partition, offsets: end - start, outcomes, holes: end - start - accounted }
+  })
+  for (const at of receipts.keys())
+    findings.push({ invariant: 'I5', what: `documents ${at} has a receipt and holds no record` })
+
+  const due = new Map<string, Present>()
+  for (const each of present) if (each.rejected !== null && letterAt(world, each)) due.set(letterAt(world, each)!, each)
+  for (const [at, { rejected, value, key }] of due) {
+    const own = letters.get(at) ?? []
+    compared.I6++
+    if (own.length === 0)
+      findings.push({ invariant: 'I6', what: `${at} can never succeed (${rejected}) and has no dead letter` })
+    for (const letter of own) {
+      if (letter.class !== rejected)
+        findings.push({ invariant: 'I6', what: `the dead letter of ${at} says ${letter.class}, and it is ${rejected}` })
+      if (!same(letter.value, value) || !same(letter.key, key))
+        findings.push({ invariant: 'I6', what: `the dead letter of ${at} has other bytes` })
+    }
+  }
+  compared.I6 += present.length
+  // Documents that came by inbox and are rejected later have their dead letter where they lie in `documents`.
+  const later = new Set(
+    [...revisions.values()]
+      .flat()
+      .flatMap(({ partition, offset, rejected }) =>
+        rejected !== null ? [`${world.documents.topic} ${partition}/${offset}`] : [],
+      ),
+  )
+  for (const at of later)
+    if (!letters.has(at)) findings.push({ invariant: 'I6', what: `${at} is rejected and has no dead letter` })
+  for (const [at, [letter]] of letters)
+    if (!due.has(at) && !later.has(at))
+      findings.push({
+        invariant: 'I6',
+        what: `${at} has a dead letter and nothing is wrong with it: ${letter!.reason.slice(0, 120)}`,
+      })
+  return { findings, compared, accounts }
+}
+
+/** By their place; the same letter again is a repetition. */
+const lettersOf = ({ deadLetters, documents, inbox }: World): Map<string, DeadLetter[]> =>
+  Map.groupBy(
+    deadLetters.filter(({ topic }) => topic === documents.topic || topic === inbox.topic),
+    ({ topic, partition, offset }) => `${topic} ${partition}/${offset}`,
+  )
+
+/** Null where the record is no longer there in this form: it came by inbox and went on. */
+function letterAt({ documents, inbox }: World, { door, partition, offset, rejected, meant }: Present): string | null {
+  if (door === 'documents') return `${documents.topic} ${partition}/${offset}`
+  return meant.kind === 'poison' || rejected === 'content' ? `${inbox.topic} ${partition}/${offset}` : null
+}
+
+/** Seen again once a later revision is there, a record is `superseded`: what it led to at first stands. */
+function outcomeIn(receipts: readonly Receipt[]): string | null {
+  const outcomes = new Set(receipts.map(({ outcome }) => outcome))
+  if (outcomes.size > 1) outcomes.delete('superseded')
+  return outcomes.size === 0 ? null : [...outcomes].join(' and ')
+}
+
+function faultIn(
+  receipts: readonly Receipt[],
+  { rejected, deleted }: { rejected: boolean; deleted: boolean },
+): string | false {
+  const byDerivation = Map.groupBy(receipts, ({ derivation }) => derivation)
+  if (receipts.length === 0) return 'has no receipt'
+  for (const own of byDerivation.values()) {
+    const outcome = outcomeIn(own)!
+    const may = rejected ? ['rejected'] : deleted ? ['deleted'] : ['indexed', 'unchanged']
+    if (outcome !== 'superseded' && !may.includes(outcome))
+      return `has the outcome ${outcome}, and must be ${may.join(' or ')}`
+  }
+  return false
+}
+
+const same = (a: Buffer | null, b: Buffer | null): boolean => (a === null || b === null ? a === b : a.equals(b))

@@ -1,0 +1,110 @@
+import type { History, Revision } from './history.ts'
+import type { Checked, Finding, Invariant, World } from './world.ts'
+
+/** What one reader was told at one moment: an answer of the query service, or a look into the index as search takes it. */
+export interface Answer {
+  readonly reader: string
+  readonly tenant: string
+  /** ms since 1970, before it was asked. */
+  readonly atMs: number
+  /** What the answer claims to include, by partition of `documents`; null where it claims nothing. */
+  readonly lows: ReadonlyMap<number, number> | null
+  readonly hits: readonly AnsweredChunk[]
+  /** Documents that were seen to be there whole: all their chunks are among the hits. */
+  readonly whole: readonly string[]
+  /** Documents that were seen to be deleted, and by which revision. */
+  readonly deleted: readonly { readonly key: string; readonly offset: number }[]
+}
+
+export interface AnsweredChunk {
+  readonly key: string
+  /** Of the revision that it is of. */
+  readonly offset: number
+  readonly ordinal: number
+  readonly text: string
+}
+
+/**
+ * I3: no reader sees a document go back, nor two revisions of it mixed. I4: a deleted one is not served again unless it was
+ * made again. I10: no answer holds anything of another tenant. Between a restored copy and `complete` the first two are
+ * excepted.
+ */
+export function checkAnswers(world: World, history: History): Checked {
+  const judge = judgeOf(history)
+  const findings: Finding[] = []
+  const compared = { I3: 0, I4: 0, I10: 0 }
+  for (const answers of Map.groupBy(world.answers, ({ reader }) => reader).values()) {
+    const newest = new Map<string, number>()
+    for (const answer of answers) {
+      const excepted = world.restores.some(({ fromMs, toMs }) => answer.atMs >= fromMs && answer.atMs <= toMs)
+      const found = (invariant: Invariant, what: string) => {
+        if (!excepted || invariant === 'I10') findings.push({ invariant, what: `${answer.reader}: ${what}` })
+      }
+      for (const [key, hits] of Map.groupBy(answer.hits, (hit) => hit.key)) {
+        compared.I3++
+        compared.I4++
+        compared.I10 += hits.length
+        judge(key, hits, answer, newest.get(key) ?? -1, found)
+        if (!excepted) newest.set(key, Math.max(newest.get(key) ?? -1, ...hits.map(({ offset }) => offset)))
+      }
+      for (const { key, offset } of answer.deleted) {
+        compared.I4++
+        if (offset < (newest.get(key) ?? -1))
+          found('I3', `${key} is deleted by ${offset}, and ${newest.get(key)} was seen`)
+        else if (!excepted) newest.set(key, offset)
+      }
+    }
+  }
+  return { findings, compared }
+}
+
+function judgeOf({ revisions }: History) {
+  const byPlace = new Map(
+    [...revisions.values()].flat().map((revision) => [`${revision.key} ${revision.offset}`, revision]),
+  )
+  const tenants = new Map<string, Set<string>>()
+  for (const { key, derived } of byPlace.values())
+    for (const { text } of derived?.chunks ?? []) tenants.set(text, (tenants.get(text) ?? new Set()).add(tenantOf(key)))
+
+  return (
+    key: string,
+    hits: readonly AnsweredChunk[],
+    { tenant, lows, whole }: Answer,
+    newest: number,
+    found: (invariant: Invariant, what: string) => void,
+  ): void => {
+    if (tenantOf(key) !== tenant) found('I10', `${key} was shown to ${tenant}`)
+    const offsets = [...new Set(hits.map(({ offset }) => offset))]
+    if (offsets.length > 1) found('I3', `${key} mixes the revisions ${offsets.join(' and ')}`)
+    for (const { ordinal, text, offset } of hits) {
+      const is = byPlace.get(`${key} ${offset}`)?.derived?.chunks[ordinal]?.text
+      if (is === text) continue
+      const others = tenants.get(text)
+      if (others !== undefined && !others.has(tenant))
+        found('I10', `${key}#${ordinal} has a text of ${[...others][0]}, for ${tenant}`)
+      else found('I3', `${key}#${ordinal} of ${offset} has a text that this revision has not`)
+    }
+    const offset = Math.min(...offsets)
+    const own = revisions.get(key) ?? []
+    const chunks = byPlace.get(`${key} ${offset}`)?.derived?.chunks.length
+    if (whole.includes(key) && hits.length !== chunks)
+      found('I3', `${key} has ${hits.length} chunks, and ${offset} has ${chunks}`)
+    if (offset < newest)
+      found(isGone(own, offset, newest) ? 'I4' : 'I3', `${key} went back from ${newest} to ${offset}`)
+    const claimed = own.findLast(({ partition, offset: at }) => at !== null && at <= (lows?.get(partition) ?? -1))
+    if (claimed !== undefined && claimed.offset! > offset && !isSameSince(own, offset, claimed.offset!))
+      found(claimed.derived === null ? 'I4' : 'I3', `${key} is served as of ${claimed.offset} and is ${offset}`)
+  }
+}
+
+/** Whether a deletion lies between what is served and what was seen before. */
+const isGone = (own: readonly Revision[], offset: number, newest: number): boolean =>
+  own.some(({ offset: at, derived }) => at !== null && at > offset && at <= newest && derived === null)
+
+/** Unchanged content stays under the revision that brought it. */
+function isSameSince(own: readonly Revision[], offset: number, through: number): boolean {
+  const span = own.filter(({ offset: at }) => at !== null && at >= offset && at <= through)
+  return span.every(({ content }) => content === span[0]!.content)
+}
+
+const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))

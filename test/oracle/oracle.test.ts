@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { random } from '../../infra/local/qdrant/requests.ts'
+import { judge } from './judge.ts'
+import { mutations } from './mutations.ts'
+import { rightWorld } from './right-world.ts'
+import { type Invariant, invariants } from './world.ts'
+
+const seed = Number(process.env.FRESHET_SEED ?? 20261124)
+const rounds = 100
+/** I8 is a time, and measured by whoever heals. */
+const shown = invariants.filter((invariant): invariant is Exclude<Invariant, 'I8'> => invariant !== 'I8')
+
+const right = await rightWorld(seed)
+
+test(`the oracle finds nothing in a world where everything is right (seed ${seed})`, async () => {
+  const worlds = [right, await rightWorld(seed + 1), await rightWorld(seed + 2)]
+
+  const verdicts = await Promise.all(worlds.map(({ world }) => judge(world, shown)))
+
+  for (const { findings, garbage, accounts } of verdicts) {
+    assert.deepEqual(findings, [])
+    assert.deepEqual(garbage, [])
+    for (const { offsets, outcomes, holes } of accounts)
+      assert.equal(
+        Object.values(outcomes).reduce((sum, count) => sum + count, holes),
+        offsets,
+      )
+  }
+})
+
+test('an invariant for which nothing was compared is a finding', async () => {
+  const blind = { ...right.world, answers: [], resources: [] }
+
+  const { findings } = await judge(blind, shown)
+
+  assert.deepEqual(
+    findings.map(({ invariant, what }) => `${invariant} ${what}`),
+    ['I3 nothing was compared', 'I4 nothing was compared', 'I9 nothing was compared'],
+  )
+})
+
+for (const { name, invariant, mutate } of mutations) {
+  test(`the oracle finds ${name}, ${rounds} times out of ${rounds} (seed ${seed})`, async () => {
+    const next = random(seed)
+    let found = 0
+
+    for (let round = 0; round < rounds; round++) {
+      const { findings } = await judge(mutate(right, next), [])
+      if (findings.some((finding) => finding.invariant === invariant)) found++
+    }
+
+    assert.equal(found, rounds)
+  })
+}

@@ -1,0 +1,45 @@
+import { parseFence } from '../../processors/fence.ts'
+import { kindOf } from '../index-points.ts'
+import type { History } from './history.ts'
+import type { Checked, Finding, World } from './world.ts'
+
+/** I7: a watermark never moves back unasked, and never passes what is not applied. */
+export function checkWatermarks(world: World, { revisions }: History): Checked {
+  const findings: Finding[] = []
+  const found = (what: string) => findings.push({ invariant: 'I7', what })
+  const ends = new Map(world.documents.ends.map(({ partition, end }) => [partition, end]))
+  const lows = new Map<number, number>()
+  let compared = 0
+  for (const { collection, partition, low, at } of world.progress) {
+    if (collection !== world.collection) continue
+    compared++
+    const before = lows.get(partition) ?? -1
+    const asked = world.restores.some(({ fromMs, toMs }) => at >= fromMs && at <= toMs)
+    if (low < before && !asked) found(`the watermark of partition ${partition} went back from ${before} to ${low}`)
+    if (low >= (ends.get(partition) ?? 0))
+      found(`the watermark of partition ${partition} is ${low}, and the log ends at ${ends.get(partition)}`)
+    lows.set(partition, low)
+  }
+  for (const { payload } of world.points.filter((point) => kindOf(point) === 'marker'))
+    if (Number(payload.low) >= (ends.get(Number(payload.partition)) ?? 0))
+      found(`the marker of partition ${payload.partition} says ${payload.low}, which is behind the log's end`)
+
+  const fences = new Map(
+    world.points
+      .filter((point) => kindOf(point) === 'manifest')
+      .map(({ payload }) => [String(payload.key), parseFence(String(payload.fence))?.offset ?? -1]),
+  )
+  const answered = new Set(world.receipts.map(({ partition, offset }) => `${partition}/${offset}`))
+  for (const [key, own] of revisions) {
+    const covered = own.filter(({ partition, offset }) => offset !== null && offset <= (lows.get(partition) ?? -1))
+    const newest = covered.at(-1)
+    if (newest === undefined) continue
+    compared++
+    if ((fences.get(key) ?? -1) < newest.offset!)
+      found(`the watermark ${lows.get(newest.partition)} passes ${newest.offset} of ${key}, which is not in the index`)
+    for (const { partition, offset } of covered)
+      if (!answered.has(`${partition}/${offset}`))
+        found(`the watermark ${lows.get(partition)} passes ${partition}/${offset} of ${key}, which has no receipt`)
+  }
+  return { findings, compared: { I7: compared } }
+}
