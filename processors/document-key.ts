@@ -38,3 +38,6 @@ export function checkKey(key: Buffer | string | null): { tenant: string; id: str
 function printable(key: Buffer | string): string {
   return shown(typeof key === 'string' ? key : key.toString('latin1'))
 }
+
+/** Of a sound key. */
+export const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))

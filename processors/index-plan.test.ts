@@ -10,22 +10,37 @@ const vectors = (offset: number, contentHash: string, chunks = 2, derivation = 0
     ...fence(offset, derivation),
     contentHash,
     pipeline: 'p1',
-    chunks: Array.from({ length: chunks }, () => ({})),
+    space: 'es_test',
+    title: null,
+    url: null,
+    attributes: {},
+    chunks: Array.from({ length: chunks }, (_, i) => ({
+      start: i,
+      end: i + 1,
+      text: 't',
+      hash: contentHash,
+      vector: Buffer.of(i),
+      termIndices: Buffer.of(),
+      termValues: Buffer.of(),
+    })),
   }) as unknown as DocumentVectors
 const put = (offset: number, contentHash: string, chunks = 2, derivation = 0): Revision => ({
   key: 'acme/a',
+  partition: 0,
   fence: fence(offset, derivation),
   vectors: vectors(offset, contentHash, chunks, derivation),
   rejected: null,
 })
 const gone = (offset: number, rejected: string | null = null): Revision => ({
   key: 'acme/a',
+  partition: 0,
   fence: fence(offset),
   vectors: null,
   rejected,
 })
 const manifest = (offset: number, more: Partial<Manifest> = {}): Manifest => ({
   key: 'acme/a',
+  partition: 0,
   fence: fence(offset),
   content: fence(offset),
   deleted: false,
@@ -33,6 +48,8 @@ const manifest = (offset: number, more: Partial<Manifest> = {}): Manifest => ({
   chunks: 2,
   contentHash: 'old',
   pipeline: 'p1',
+  space: 'es_test',
+  checksum: 7,
   left: [],
   ...more,
 })
@@ -143,4 +160,22 @@ test('what is read back tells whether the write took, was overtaken, or is to be
   assert.equal(judge(write!, manifest(8)), 'overtaken')
   assert.equal(judge(write!, manifest(6)), 'again')
   assert.equal(judge(write!, null), 'again')
+})
+
+test('a manifest has the checksum of its chunks as they were written, also when only its fence moves', () => {
+  const written = planKey([put(7, 'new')], null).present
+  const other = planKey([put(7, 'other')], null).present
+  const moved = planKey([put(8, 'new')], written).present
+
+  assert.ok(written.checksum! > 0)
+  assert.notEqual(other.checksum, written.checksum)
+  assert.equal(moved.checksum, written.checksum)
+  assert.deepEqual(moved.content, fence(7))
+})
+
+test('what was made before manifests had a checksum is written whole', () => {
+  const plan = planKey([put(7, 'old')], manifest(5, { space: '', checksum: null }))
+
+  assert.deepEqual(plan.outcomes, ['indexed'])
+  assert.deepEqual(plan.present.content, fence(7))
 })

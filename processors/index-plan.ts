@@ -1,10 +1,12 @@
 import type { DocumentVectors, Receipt } from '../schemas/records.ts'
+import { contentChecksum } from './content-checksum.ts'
 import { compareFences, type Fence } from './fence.ts'
 import type { LeftChunks, Manifest, Write } from './vector-index.ts'
 
 /** One record of `vectors`, as far as the index is concerned. */
 export interface Revision {
   readonly key: string
+  readonly partition: number
   readonly fence: Fence
   /** null: the document is deleted, or this revision of it was rejected. */
   readonly vectors: DocumentVectors | null
@@ -57,24 +59,40 @@ export function planKey(revisions: readonly Revision[], manifest: Manifest | nul
 }
 
 function nextManifest(
-  { key, fence, vectors, rejected }: Revision,
+  { key, partition, fence, vectors, rejected }: Revision,
   manifest: Manifest | null,
   owed: Manifest['left'],
 ): Manifest {
   const left = manifest?.content ? [...owed, { fence: manifest.content, count: manifest.chunks }] : owed
   if (vectors === null) {
-    return { key, fence, content: null, deleted: true, rejected, chunks: 0, contentHash: '', pipeline: '', left }
+    return {
+      key,
+      partition,
+      fence,
+      content: null,
+      deleted: true,
+      rejected,
+      chunks: 0,
+      contentHash: '',
+      pipeline: '',
+      space: '',
+      checksum: null,
+      left,
+    }
   }
-  const { contentHash, pipeline, chunks } = vectors
-  // A derivation above 0 repairs: it is written whole, whatever the manifest says.
+  const { contentHash, pipeline, space, chunks } = vectors
+  // A derivation above 0 repairs: it is written whole, whatever the manifest says; and so is what was made before manifests had a checksum.
   const same =
     manifest !== null &&
     manifest.content !== null &&
     fence.derivation === 0 &&
     manifest.contentHash === contentHash &&
-    manifest.pipeline === pipeline
+    manifest.pipeline === pipeline &&
+    manifest.space === space &&
+    manifest.checksum !== null
   return {
     key,
+    partition,
     fence,
     content: same ? manifest.content : fence,
     deleted: false,
@@ -82,6 +100,8 @@ function nextManifest(
     chunks: chunks.length,
     contentHash,
     pipeline,
+    space,
+    checksum: same ? manifest.checksum : contentChecksum(vectors),
     left: same ? owed : left,
   }
 }

@@ -98,6 +98,7 @@ function revisionOf(input: Input, { index, epoch }: IndexPorts): Read | { reject
       : { epoch: value.epoch, offset: value.offset, derivation: value.derivation }
   return {
     key: input.key,
+    partition: input.at.partition,
     fence,
     vectors: value,
     rejected: value === null ? (input.headers.reason ?? null) : null,

@@ -1,14 +1,17 @@
+import { crc32 } from 'node:zlib'
+import type { DocumentVectors } from '../schemas/records.ts'
+import { tenantOf } from './document-key.ts'
 import { compareFences, type Fence, fenceText } from './fence.ts'
+import { bucketOf, type ChunkPayload, type ChunkPoint, type IndexContents, type Slice } from './index-contents.ts'
 import type { KnownVectors, Manifest, Marker, VectorIndex } from './vector-index.ts'
 
 /** A chunk as the index in memory holds it. */
-export interface StoredChunk {
-  readonly key: string
-  readonly fence: string
-  readonly ordinal: number
-  readonly text: string
-  readonly hash: string
+export interface StoredChunk extends ChunkPayload {
+  readonly partition: number
+  readonly space: string
   readonly vector: Buffer
+  readonly termIndices: Buffer
+  readonly termValues: Buffer
 }
 
 /** The index without Qdrant: for tests and simulations. It passes the same contract as `connectors/qdrant`. */
@@ -16,12 +19,14 @@ export interface MemoryIndex extends VectorIndex, KnownVectors {
   /** What a search may show: chunks whose fence is their manifest's content fence. */
   served(): readonly StoredChunk[]
   readonly chunks: ReadonlyMap<string, StoredChunk>
+  readonly contents: IndexContents
   /** All that it holds, to be put back later: an older copy. */
   copy(): Copy
   restore(copy: Copy): void
 }
 
 export interface Copy {
+  /** By place; a chunk whose key is empty has lost its payload. */
   readonly chunks: readonly (readonly [string, StoredChunk])[]
   readonly manifests: readonly (readonly [string, Manifest])[]
   readonly markers: readonly (readonly [number, Marker])[]
@@ -37,28 +42,20 @@ export function memoryIndex({
   const chunks = new Map<string, StoredChunk>()
   const manifests = new Map<string, Manifest>()
   const markers = new Map<number, Marker>()
-  const chunkKey = (key: string, fence: Fence, ordinal: number) => `${key}\n${fenceText(fence)}\n${ordinal}`
 
   return {
     collection,
     space,
     chunks,
+    contents: contentsOf({ collection, space, chunks, manifests, markers }),
     async read(keys, partition) {
       return { manifests: keys.map((key) => manifests.get(key) ?? null), marker: markers.get(partition) ?? null }
     },
     async apply(writes) {
       for (const { manifest, chunks: written } of writes) {
-        for (const [ordinal, { text, hash, vector }] of (written?.chunks ?? []).entries()) {
-          const fence = manifest.content!
-          chunks.set(chunkKey(manifest.key, fence, ordinal), {
-            key: manifest.key,
-            fence: fenceText(fence),
-            ordinal,
-            text,
-            hash,
-            vector,
-          })
-        }
+        if (written === null) continue
+        for (const [ordinal, chunk] of storedChunks(manifest, written).entries())
+          chunks.set(chunkPlace(manifest.key, manifest.content!, ordinal), chunk)
       }
       for (const { expected, manifest } of writes) {
         const present = manifests.get(manifest.key)
@@ -71,7 +68,7 @@ export function memoryIndex({
     },
     async settle(left, marker) {
       for (const { key, fence, count } of left)
-        for (let ordinal = 0; ordinal < count; ordinal++) chunks.delete(chunkKey(key, fence, ordinal))
+        for (let ordinal = 0; ordinal < count; ordinal++) chunks.delete(chunkPlace(key, fence, ordinal))
       markers.set(marker.partition, marker)
     },
     async manifests(keys) {
@@ -81,8 +78,8 @@ export function memoryIndex({
       const known = new Map<string, Buffer>()
       for (const { key, content, chunks: count } of present) {
         for (let ordinal = 0; content !== null && ordinal < count; ordinal++) {
-          const chunk = chunks.get(chunkKey(key, content, ordinal))
-          if (chunk !== undefined) known.set(chunk.hash, chunk.vector)
+          const chunk = chunks.get(chunkPlace(key, content, ordinal))
+          if (chunk !== undefined && crc32(chunk.vector) === chunk.checksum) known.set(chunk.hash, chunk.vector)
         }
       }
       return known
@@ -102,3 +99,91 @@ export function memoryIndex({
     },
   }
 }
+
+export const chunkPlace = (key: string, fence: Fence | string, ordinal: number): string =>
+  `${key}\n${typeof fence === 'string' ? fence : fenceText(fence)}\n${ordinal}`
+
+function storedChunks({ key, partition, content }: Manifest, written: DocumentVectors): StoredChunk[] {
+  const { space, title, url, attributes } = written
+  return written.chunks.map((chunk, ordinal) => ({
+    ...chunk,
+    tenant: tenantOf(key),
+    key,
+    partition,
+    space,
+    fence: fenceText(content!),
+    offset: content!.offset,
+    ordinal,
+    title,
+    url,
+    attributes,
+    checksum: crc32(chunk.vector),
+  }))
+}
+
+interface Stored {
+  readonly collection: string
+  readonly space: string
+  readonly chunks: Map<string, StoredChunk>
+  readonly manifests: Map<string, Manifest>
+  readonly markers: Map<number, Marker>
+}
+
+function contentsOf({ collection, space, chunks, manifests, markers }: Stored): IndexContents {
+  const pointOf = (id: string, chunk: StoredChunk): ChunkPoint => {
+    const { partition: _, space: of, vector, termIndices, termValues, ...payload } = chunk
+    return {
+      id,
+      placed: chunkPlace(chunk.key, chunk.fence, chunk.ordinal) === id,
+      payload: chunk.key === '' ? null : payload,
+      vectors: of === space ? { vector, termIndices, termValues } : null,
+    }
+  }
+  const isIn =
+    ({ partition, from, to }: Slice) =>
+    (each: { key: string; partition: number }) =>
+      each.key !== '' && each.partition === partition && bucketOf(each.key) >= from && bucketOf(each.key) < to
+  return {
+    collection,
+    space,
+    prepare: async () => 0,
+    async count(partition) {
+      const isOurs = (each: { partition: number }) => each.partition === partition
+      return [...chunks.values()].filter(isOurs).length + [...manifests.values()].filter(isOurs).length
+    },
+    async marker(partition) {
+      return markers.get(partition) ?? null
+    },
+    async *manifests(slice) {
+      yield* pages([...manifests.values()].filter(isIn(slice)))
+    },
+    async *chunks(slice) {
+      yield* pages([...chunks].filter(([, chunk]) => isIn(slice)(chunk)).map(([id, chunk]) => pointOf(id, chunk)))
+    },
+    async manifestsOf(keys) {
+      return keys.map((key) => manifests.get(key) ?? null)
+    },
+    async chunksAt(places) {
+      return places.map(({ key, fence, ordinal }) => {
+        const id = chunkPlace(key, fence, ordinal)
+        const chunk = chunks.get(id)
+        return chunk === undefined ? null : pointOf(id, chunk)
+      })
+    },
+    async chunksOf(keys) {
+      return [...chunks].filter(([, { key }]) => keys.includes(key)).map(([id, chunk]) => pointOf(id, chunk))
+    },
+    async *strays() {
+      yield* pages([...chunks].flatMap(([id, { key }]) => (key === '' ? [id] : [])))
+    },
+    async remove(ids) {
+      for (const id of ids) chunks.delete(id)
+    },
+  }
+}
+
+function* pages<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let first = 0; first < all.length; first += PAGE_POINTS) yield all.slice(first, first + PAGE_POINTS)
+}
+
+const PAGE_POINTS = 16

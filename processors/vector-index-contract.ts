@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { crc32 } from 'node:zlib'
 import type { DocumentVectors } from '../schemas/records.ts'
+import { contentChecksum } from './content-checksum.ts'
+import { BUCKETS, bucketOf, type ChunkPoint, type IndexContents } from './index-contents.ts'
 import type { KnownVectors, Manifest, Marker, VectorIndex } from './vector-index.ts'
 
 const DIMENSIONS = 8
@@ -9,6 +12,7 @@ const DIMENSIONS = 8
 export interface IndexUnderTest {
   readonly index: VectorIndex
   readonly known: KnownVectors
+  readonly contents: IndexContents
   count(): Promise<number>
   close(): Promise<void>
 }
@@ -97,6 +101,76 @@ export function vectorIndexContract(
       assert.equal((await count()) - before, 3)
     })
 
+    test('all that a partition holds comes slice by slice, each chunk as it was written', async () => {
+      const { index, contents } = await opened
+      const keys = Array.from({ length: 40 }, (_, i) => `part-${i}`)
+      const [manifests, vectors] = [keys.map((id) => ({ ...manifestOf(id, 5, 2), partition: 9 })), vectorsOf(5, 2)]
+      await index.apply(manifests.map((manifest) => ({ expected: null, manifest, chunks: vectors })))
+
+      const halves = [
+        { partition: 9, from: 0, to: 500 },
+        { partition: 9, from: 500, to: BUCKETS },
+      ]
+      const seen = await Promise.all(
+        halves.map(async (slice) => ({
+          manifests: (await Array.fromAsync(contents.manifests(slice))).flat(),
+          chunks: (await Array.fromAsync(contents.chunks(slice))).flat(),
+        })),
+      )
+
+      assert.equal(await contents.count(9), 120)
+      assert.deepEqual(
+        seen.map((half) => half.manifests.length),
+        [500, BUCKETS].map(
+          (to, i) => keys.filter((id) => bucketOf(key(id)) < to).length - (i && seen[0]!.manifests.length),
+        ),
+      )
+      assert.deepEqual(seen.flatMap((half) => half.manifests).sort(byKey), manifests.toSorted(byKey))
+      const chunks = seen.flatMap((half) => half.chunks)
+      assert.ok(chunks.every(({ placed }) => placed))
+      const own = chunks.filter(({ payload }) => payload?.key === key('part-7')).sort(byOrdinal)
+      assert.equal(checksumOf(own), contentChecksum(vectors))
+      assert.deepEqual(own[1]!.payload, {
+        tenant: 'acme',
+        key: key('part-7'),
+        fence: '1:5:0',
+        offset: 5,
+        ordinal: 1,
+        start: 10,
+        end: 19,
+        text: 'chunk 1',
+        hash: 'hash 1',
+        title: 'Title',
+        url: null,
+        attributes: { n: 1, tags: ['a'] },
+        checksum: crc32(vectors.chunks[1]!.vector),
+      })
+    })
+
+    test('chunks are found by their place and by their document, and are gone when they are removed', async () => {
+      const { index, contents } = await opened
+      const manifest = manifestOf('found', 5, 2)
+      await index.apply([{ expected: null, manifest, chunks: vectorsOf(5, 2) }])
+      const places = [0, 1, 2].map((ordinal) => ({ key: key('found'), fence: fence(5), ordinal }))
+
+      const before = await contents.chunksAt(places)
+      const named = await contents.chunksOf([key('found'), key('nobody')])
+      await contents.remove([before[0]!.id])
+      const after = await contents.chunksAt(places)
+
+      assert.deepEqual(
+        before.map((point) => point?.payload?.ordinal),
+        [0, 1, undefined],
+      )
+      assert.deepEqual(named.map(({ id }) => id).sort(), [before[0]!.id, before[1]!.id].sort())
+      assert.deepEqual(
+        after.map((point) => point?.payload?.ordinal),
+        [undefined, 1, undefined],
+      )
+      assert.deepEqual(await contents.manifestsOf([key('found'), key('nobody')]), [manifest, null])
+      assert.deepEqual(await Array.fromAsync(contents.strays()), [])
+    })
+
     test('a manifest of a rejected revision says why', async () => {
       const { index } = await opened
       const rejected: Manifest = {
@@ -106,6 +180,8 @@ export function vectorIndexContract(
         rejected: 'text: is empty',
         contentHash: '',
         pipeline: '',
+        space: '',
+        checksum: null,
       }
 
       await index.apply([{ expected: null, manifest: rejected, chunks: null }])
@@ -114,6 +190,14 @@ export function vectorIndexContract(
     })
   })
 }
+
+const byKey = (a: Manifest, b: Manifest): number => (a.key < b.key ? -1 : 1)
+const byOrdinal = (a: ChunkPoint, b: ChunkPoint): number => a.payload!.ordinal - b.payload!.ordinal
+const checksumOf = (points: readonly ChunkPoint[]): number =>
+  contentChecksum({
+    ...points[0]!.payload!,
+    chunks: points.map(({ payload, vectors }) => ({ ...payload!, ...vectors! })),
+  })
 
 const key = (id: string): string => `acme/${id}`
 const fence = (offset: number) => ({ epoch: 1, offset, derivation: 0 })
@@ -128,6 +212,7 @@ const markerOf = (partition: number, applied: number): Marker => ({
 function manifestOf(id: string, offset: number, chunks: number): Manifest {
   return {
     key: key(id),
+    partition: 3,
     fence: fence(offset),
     content: fence(offset),
     deleted: false,
@@ -135,6 +220,8 @@ function manifestOf(id: string, offset: number, chunks: number): Manifest {
     chunks,
     contentHash: `content ${offset}`,
     pipeline: 'p1',
+    space: 'es_contract',
+    checksum: 4_000_000_000 + offset,
     left: [{ fence: fence(1), count: 2 }],
   }
 }

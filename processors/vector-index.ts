@@ -22,6 +22,8 @@ export interface VectorIndex {
 /** A document's entry in the index. */
 export interface Manifest {
   readonly key: string
+  /** Where its records lie; -1 in a manifest that was made before this was kept. */
+  readonly partition: number
   /** Always advances. */
   readonly fence: Fence
   /** What its chunks carry; null when it has none. */
@@ -32,6 +34,10 @@ export interface Manifest {
   readonly chunks: number
   readonly contentHash: string
   readonly pipeline: string
+  /** The embedding space of its chunks; empty where there are none, and in a manifest that was made before this was kept. */
+  readonly space: string
+  /** Of everything in its chunks, as they were written (`content-checksum.ts`); null where `space` is empty. */
+  readonly checksum: number | null
   /** The chunks that this revision took the place of. Until its record is settled they may still be there. */
   readonly left: readonly { readonly fence: Fence; readonly count: number }[]
 }

@@ -47,8 +47,17 @@ export async function ensureCollection(
       `the collection ${collection} exists and does not hold vectors of ${space} (${dimensions} dimensions, Dot); delete it or set another name`,
     )
   }
-  const fields = { tenant: { isTenant: true }, key: {}, kind: {} }
-  for (const [fieldName, params] of Object.entries(fields)) {
+  const keyword = (params: { isTenant?: boolean }) => ({ case: 'keywordIndexParams' as const, value: params })
+  const fields = {
+    tenant: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({ isTenant: true }) },
+    key: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({}) },
+    kind: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({}) },
+    bucket: {
+      fieldType: FieldType.FieldTypeInteger,
+      indexParams: { case: 'integerIndexParams' as const, value: { lookup: true, range: true } },
+    },
+  }
+  for (const [fieldName, { fieldType, indexParams }] of Object.entries(fields)) {
     if (info.result?.payloadSchema[fieldName] !== undefined) continue
     await read(`index ${fieldName}`, (options) =>
       points.createFieldIndex(
@@ -56,8 +65,8 @@ export async function ensureCollection(
           collectionName: collection,
           wait: true,
           fieldName,
-          fieldType: FieldType.FieldTypeKeyword,
-          fieldIndexParams: { indexParams: { case: 'keywordIndexParams', value: params } },
+          fieldType,
+          fieldIndexParams: { indexParams },
         },
         options,
       ),

@@ -4,6 +4,7 @@ import type { Qdrant } from './client.ts'
 import type { CollectionSpec } from './collection.ts'
 import { manifestsIn, payloadsOf } from './manifests.ts'
 import { chunkId, denseName, manifestId, readPayload } from './points.ts'
+import { denseOf } from './stored-vectors.ts'
 
 /** The vectors that the index holds, for the embed stage. Out of reach is the same as nothing known: it then embeds, and `missed` counts. */
 export function qdrantKnownVectors(
@@ -40,7 +41,7 @@ export function qdrantKnownVectors(
           )
           for (const { payload, vectors } of result) {
             const { hash, checksum } = readPayload(payload)
-            const bytes = bytesOf(vectors?.vectorsOptions, dense)
+            const bytes = denseOf(vectors?.vectorsOptions, dense)
             if (bytes !== null && crc32(bytes) === checksum) known.set(String(hash), bytes)
           }
         }
@@ -55,20 +56,3 @@ export function qdrantKnownVectors(
 const CHUNKS_PER_READ = 256
 /** Embedding again is cheaper than waiting longer. */
 const TIMEOUT_MS = 2_000
-
-type Output =
-  | { case: 'vector'; value: VectorOutput }
-  | { case: 'vectors'; value: { vectors: Record<string, VectorOutput> } }
-  | { case: undefined; value?: undefined }
-interface VectorOutput {
-  readonly data: number[]
-  readonly vector: { case?: string | undefined; value?: unknown }
-}
-
-function bytesOf(options: Output | undefined, name: string): Buffer | null {
-  if (options?.case !== 'vectors') return null
-  const output = options.value.vectors[name]
-  if (output === undefined) return null
-  const data = output.vector.case === 'dense' ? (output.vector.value as { data: number[] }).data : output.data
-  return Buffer.from(Float32Array.from(data).buffer)
-}

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { PointIdSchema, PointStructSchema, Value, ValueSchema } from '@qdrant/js-client-grpc'
+import { tenantOf } from '../../processors/document-key.ts'
 import { type Fence, fenceText, parseFence } from '../../processors/fence.ts'
+import { BUCKETS, bucketOf, type ChunkPayload, placeOf } from '../../processors/index-contents.ts'
 import type { Manifest, Marker } from '../../processors/vector-index.ts'
 import type { DocumentVectors } from '../../schemas/records.ts'
 
@@ -37,7 +39,7 @@ export const idText = ({
 }): string => String(pointIdOptions?.value)
 
 export function chunkPoints(
-  key: string,
+  { key, partition }: Pick<Manifest, 'key' | 'partition'>,
   { epoch, offset, derivation, space, title, url, attributes, chunks }: DocumentVectors,
 ): PointInit[] {
   const fence = { epoch, offset, derivation }
@@ -45,6 +47,7 @@ export function chunkPoints(
     kind: text('chunk'),
     tenant: text(tenantOf(key)),
     key: text(key),
+    bucket: integer(placeOf(partition, bucketOf(key))),
     fence: text(fenceText(fence)),
     offset: integer(offset),
     title: title === null ? nothing : text(title),
@@ -85,8 +88,30 @@ export function chunkPoints(
 export const denseName = (space: string): string => `${space}_dense`
 export const sparseName = (space: string): string => `${space}_terms`
 
+export function readChunk(payload: Record<string, Value>): ChunkPayload | null {
+  const { kind, tenant, key, fence, offset, ordinal, start, end, text, hash, checksum, title, url, attributes } =
+    readPayload(payload)
+  if (kind !== 'chunk' || typeof key !== 'string') return null
+  return {
+    tenant: String(tenant),
+    key,
+    fence: String(fence),
+    offset: Number(offset),
+    ordinal: Number(ordinal),
+    start: Number(start),
+    end: Number(end),
+    text: String(text),
+    hash: String(hash),
+    title: typeof title === 'string' ? title : null,
+    url: typeof url === 'string' ? url : null,
+    attributes: (attributes ?? {}) as Record<string, unknown>,
+    checksum: Number(checksum),
+  }
+}
+
 export function manifestPoint({
   key,
+  partition,
   fence,
   content,
   deleted,
@@ -94,6 +119,8 @@ export function manifestPoint({
   chunks,
   contentHash,
   pipeline,
+  space,
+  checksum,
   left,
 }: Manifest): PointInit {
   return {
@@ -103,6 +130,7 @@ export function manifestPoint({
       kind: text('manifest'),
       tenant: text(tenantOf(key)),
       key: text(key),
+      bucket: integer(placeOf(partition, bucketOf(key))),
       fence: text(fenceText(fence)),
       content: text(content === null ? '' : fenceText(content)),
       deleted: { kind: { case: 'boolValue', value: deleted } },
@@ -110,17 +138,22 @@ export function manifestPoint({
       chunks: integer(chunks),
       contentHash: text(contentHash),
       pipeline: text(pipeline),
+      space: text(space),
+      checksum: checksum === null ? nothing : integer(checksum),
       left: text(left.map(({ fence: each, count }) => `${fenceText(each)}*${count}`).join(' ')),
     },
   }
 }
 
-export function readManifest(payload: Record<string, Value>): Manifest {
-  const { key, fence, content, deleted, rejected, chunks, contentHash, pipeline, left } = readPayload(payload)
+/** null: it has lost its payload, and is no manifest. */
+export function readManifest(payload: Record<string, Value>): Manifest | null {
+  const fields = readPayload(payload)
+  const { key, bucket, fence, content, deleted, rejected, chunks, contentHash, pipeline, left } = fields
   const parsed = parseFence(String(fence))
-  if (parsed === null) throw new Error(`the manifest of ${key} has no fence: ${fence}`)
+  if (parsed === null || typeof key !== 'string') return null
   return {
-    key: String(key),
+    key,
+    partition: bucket === undefined ? -1 : Math.floor(Number(bucket) / BUCKETS),
     fence: parsed,
     content: parseFence(String(content)),
     deleted: deleted === true,
@@ -128,6 +161,8 @@ export function readManifest(payload: Record<string, Value>): Manifest {
     chunks: Number(chunks),
     contentHash: String(contentHash),
     pipeline: String(pipeline),
+    space: String(fields.space ?? ''),
+    checksum: typeof fields.checksum === 'number' ? fields.checksum : null,
     left: readLeft(left),
   }
 }
@@ -165,11 +200,9 @@ export function readMarker(payload: Record<string, Value>): Marker {
 
 const NO_VECTORS = { vectorsOptions: { case: 'vectors' as const, value: { vectors: {} } } }
 
-const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))
-
 const nothing: ValueInit = { kind: { case: 'nullValue', value: 0 } }
 const text = (value: string): ValueInit => ({ kind: { case: 'stringValue', value } })
-const integer = (value: number): ValueInit => ({ kind: { case: 'integerValue', value: BigInt(value) } })
+export const integer = (value: number): ValueInit => ({ kind: { case: 'integerValue', value: BigInt(value) } })
 
 /** Numbers are doubles, as in Avro, so that a filter compares like with like. */
 function value(json: unknown): ValueInit {

@@ -52,7 +52,7 @@ type ConditionInit = MessageInitShape<typeof ConditionSchema>
 
 export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: CollectionSpec): SearchIndex {
   const withPayload = {
-    selectorOptions: { case: 'exclude' as const, value: { fields: ['hash', 'checksum', 'kind', 'tenant'] } },
+    selectorOptions: { case: 'exclude' as const, value: { fields: ['hash', 'checksum', 'kind', 'tenant', 'bucket'] } },
   }
   const manifestsOf = async (tenant: string, keys: readonly string[]): Promise<Map<string, Manifest>> => {
     requireTenant(tenant)

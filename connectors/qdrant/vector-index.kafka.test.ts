@@ -3,6 +3,7 @@ import { vectorIndexContract } from '../../processors/vector-index-contract.ts'
 import { addressesOf, loadConfig, platformConfig } from '../../services/config.ts'
 import { connectQdrant } from './client.ts'
 import { ensureCollection } from './collection.ts'
+import { qdrantContents } from './contents.ts'
 import { qdrantKnownVectors } from './known-vectors.ts'
 import { qdrantSearch } from './search.ts'
 import { qdrantIndex } from './vector-index.ts'
@@ -16,6 +17,7 @@ vectorIndexContract('Qdrant', async (space, dimensions) => {
     known: qdrantKnownVectors(qdrant, spec, (error) => {
       throw error
     }),
+    contents: qdrantContents(qdrant, spec),
     count: async () => (await qdrantSearch(qdrant, spec).count()).chunks,
     async close() {
       await qdrant.collections.delete({ collectionName: spec.collection })

@@ -32,9 +32,7 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec): VectorIndex {
     space,
     read: (keys, partition) => readPoints(qdrant, spec, keys, partition),
     async apply(writes) {
-      const chunks = writes.flatMap(({ manifest, chunks }) =>
-        chunks === null ? [] : chunkPoints(manifest.key, chunks),
-      )
+      const chunks = writes.flatMap(({ manifest, chunks }) => (chunks === null ? [] : chunkPoints(manifest, chunks)))
       const operations: Operation[] =
         chunks.length === 0 ? [] : [{ operation: { case: 'upsert', value: { points: chunks } } }]
       await update('the write of chunks and manifests', [...operations, ...writes.map(compareAndSet)])
@@ -95,5 +93,32 @@ async function readPoints(
     return get()
   })
   const marker = payloads.get(idText(markerId(partition)))
-  return { marker: marker === undefined ? null : readMarker(marker), manifests: manifestsIn(payloads, keys) }
+  const manifests = manifestsIn(payloads, keys)
+  const emptied = keys.filter((key, i) => manifests[i] === null && payloads.has(idText(manifestId(key))))
+  if (emptied.length > 0) await removeEmptied(qdrant, spec, emptied)
+  return { marker: marker === undefined ? null : readMarker(marker), manifests }
+}
+
+/** Points without their payload where manifests must be: as long as they are there, no manifest can be inserted. */
+async function removeEmptied(
+  { points, write }: Qdrant,
+  { collection }: CollectionSpec,
+  keys: readonly string[],
+): Promise<void> {
+  const filter = {
+    must: [
+      { conditionOneOf: { case: 'hasId' as const, value: { hasId: keys.map(manifestId) } } },
+      { conditionOneOf: { case: 'isEmpty' as const, value: { key: 'fence' } } },
+    ],
+  }
+  await write('the removal of empty manifests', (options) =>
+    points.delete(
+      {
+        collectionName: collection,
+        wait: true,
+        points: { pointsSelectorOneOf: { case: 'filter', value: filter } },
+      },
+      options,
+    ),
+  )
 }
