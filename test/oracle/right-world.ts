@@ -2,6 +2,7 @@ import { chunkPoints, manifestPoint, markerPoint, type PointInit, readPayload } 
 import { hashEngine } from '../../engine/hash-engine.ts'
 import { random } from '../../infra/local/qdrant/requests.ts'
 import { cleanDocument, type RawDocument } from '../../processors/clean-text.ts'
+import { contentChecksum } from '../../processors/content-checksum.ts'
 import { type MemoryIndex, memoryIndex } from '../../processors/memory-index.ts'
 import { memoryPipeline } from '../../processors/memory-pipeline.ts'
 import type { Document, DocumentVectors, Progress, Receipt } from '../../schemas/records.ts'
@@ -68,11 +69,13 @@ export async function rightWorld(seed: number, records = 112): Promise<RightWorl
 }
 
 function revisionPoints(key: string, value: DocumentVectors): RevisionPoints {
-  const { epoch, offset, derivation, contentHash, pipeline, chunks } = value
+  const { epoch, offset, derivation, contentHash, pipeline, space, chunks } = value
   const fence = { epoch, offset, derivation }
   const served = { deleted: false, rejected: null, left: [] }
-  const manifest = { ...served, key, fence, content: fence, chunks: chunks.length, contentHash, pipeline }
-  return { manifest: pointOf(manifestPoint(manifest)), chunks: chunkPoints(key, value).map(pointOf) }
+  const at = { key, partition: partitionOf(key, partitions), fence, content: fence }
+  const made = { chunks: chunks.length, contentHash, pipeline, space, checksum: contentChecksum(value) }
+  const manifest = { ...served, ...at, ...made }
+  return { manifest: pointOf(manifestPoint(manifest)), chunks: chunkPoints(manifest, value).map(pointOf) }
 }
 
 const partitions = 3
