@@ -159,6 +159,14 @@ async function derive(
       reject: `text: has no letters or digits (${JSON.stringify(document.text.slice(0, 40))}); send the document's text, or delete the document with a null value`,
       class: 'content',
     }
+  const endless = Object.entries(document.attributes).find(
+    ([, value]) => typeof value === 'number' && !Number.isFinite(value),
+  )
+  if (endless !== undefined)
+    return {
+      reject: `attributes.${endless[0]}: ${endless[1]} is not a finite number; send a number or leave it out`,
+      class: 'content',
+    }
   if (chunks.length > CHUNKS_MAX) {
     return {
       reject: `text: makes ${chunks.length} chunks, and ${CHUNKS_MAX} is the limit; split the document into several`,

@@ -179,3 +179,17 @@ test('a document of nothing but marks, written past the door, is rejected and er
   assert.deepEqual(run.index.served(), [])
   assert.match((await run.driver.rejected())[0]!.reason, /no letters or digits/)
 })
+
+for (const ratio of [Number.NaN, Number.POSITIVE_INFINITY]) {
+  test(`an attribute that is ${ratio}, written past the door, is a dead letter and deletes its document`, async () => {
+    await using run = await memoryPipeline({ from: 'documents' })
+    await run.driver.pipe({ key: 'acme/a', value: document('It was good.') })
+
+    await run.driver.pipe({ key: 'acme/a', value: { ...document('And is not now.'), attributes: { ratio } } })
+
+    assert.deepEqual(run.index.served(), [])
+    const rejected = await run.driver.rejected()
+    assert.equal(rejected.length, 1)
+    assert.match(rejected[0]!.reason, /^attributes\.ratio: (NaN|Infinity) is not a finite number/)
+  })
+}
