@@ -1,62 +1,106 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
 import { random } from '../infra/local/qdrant/requests.ts'
-import { cleanDocument } from '../processors/clean-text.ts'
-import { documents } from '../schemas/topics.ts'
-import type { NewRecord, Producer } from '../streams/broker.ts'
-import { partitionOf } from '../streams/partitioner.ts'
+import { documents, inbox } from '../schemas/topics.ts'
+import type { Producer } from '../streams/broker.ts'
+import { Reject, Retry } from '../streams/errors.ts'
+import { loadEvents } from './load-events.ts'
+import type { Sent } from './oracle/world.ts'
 import type { Platform } from './platform.ts'
 
-/** Records for `documents` as an unkind world writes them, the same for the same seed. */
-export interface Load {
-  /** Writes this many records; resolves when Kafka has them. */
+/** Records as an unkind world writes them, through both doors and for several tenants: the same for the same seed. */
+export interface Load extends AsyncDisposable {
+  /** Writes this many records; resolves when Kafka has acknowledged them, or when it is in doubt whether it has them. */
   write(records: number): Promise<void>
-  /** A number in [0, 1). */
+  /** Goes on writing at this pace until it is stopped. */
+  flow(recordsPerSecond: number): Flow
+  /** Everything that was sent, with what Kafka answered: what the oracle judges by. */
+  readonly sent: readonly Sent[]
+  /** A number in [0, 1), of the same seed. */
   next(): number
 }
 
-/** Of the records: 20 % deletes (a third of the keys comes back later), 5 % poison of three kinds, 5 % the same text again and again, the rest of 1 to 60 sentences. */
-export async function openLoad(platform: Platform, seed: number): Promise<Load> {
+export interface Flow {
+  /** Resolves when what was sent last is answered. */
+  stop(): Promise<void>
+}
+
+export const loadTenants = ['acme', 'zenith'] as const
+const KEYS_OF_TENANT = 30
+
+/** All keys of a load that belong to a document, by door: a key comes by one only, so that its own records have an order. */
+export const loadKeys = (tenant: string, door: Sent['door']): string[] =>
+  Array.from({ length: KEYS_OF_TENANT }, (_, i) => `${tenant}/${door}-${i}`)
+
+export async function openLoad(platform: Platform, seed: number, { poison = 0.05 } = {}): Promise<Load> {
   const producer: Producer = await platform.broker.producer()
   const next = random(seed)
-  const keys = loadKeys(platform.tenant)
-  let count = 0
-  const record = (): NewRecord => {
-    const key = keys[Math.floor(next() * keys.length)]!
-    const partition = partitionOf(key, platform.partitions)
-    const kind = next()
-    count++
-    const at = { topic: platform.topic(documents), partition, key }
-    if (kind < 0.2) return { ...at, value: null }
-    if (kind > 0.95) return { ...at, value: encoded('The same again', 3) }
-    if (kind < 0.22) return { ...at, value: Buffer.from('not Avro') }
-    if (kind < 0.24) return { ...at, partition: (partition + 1) % platform.partitions, value: encoded('misplaced', 1) }
-    if (kind < 0.25)
-      return {
-        ...at,
-        key: 'no tenant',
-        partition: partitionOf('no tenant', platform.partitions),
-        value: encoded('lost', 1),
-      }
-    return { ...at, value: encoded(`Revision ${count} of ${key}`, 1 + Math.floor(next() ** 3 * 60)) }
+  const sent: Sent[] = []
+  const { partitions, serde, partitionOf } = platform
+  const keys = {
+    inbox: loadTenants.flatMap((tenant) => loadKeys(tenant, 'inbox')),
+    documents: loadTenants.flatMap((tenant) => loadKeys(tenant, 'documents')),
   }
-  const encoded = (about: string, sentences: number): Buffer =>
-    platform.serde.encode(
-      documents,
-      cleanDocument({
-        text: Array.from({ length: sentences }, (_, i) => `${about}, sentence ${i}, of the load.`).join(' '),
-        contentType: null,
-        title: null,
-        url: null,
-        language: null,
-        attributes: {},
-      }),
-    )
+  const events = loadEvents({
+    next,
+    keys,
+    poison,
+    encode: { inbox: (value) => serde.encode(inbox, value), documents: (value) => serde.encode(documents, value) },
+  })
+  const topics = { inbox: platform.topic(inbox), documents: platform.topic(documents) }
+  let count = 0
+
+  const send = async (records: number): Promise<void> => {
+    const batch = Array.from({ length: records }, () => {
+      const { door, key, value, meant, misplaced } = events()
+      // Foreign producers choose the partition of `inbox` by another hash, as librdkafka does.
+      const home = door === 'inbox' ? crc32(key) % partitions : partitionOf(key)
+      return { door, key, value, meant, partition: misplaced ? (home + 1) % partitions : home, mark: `s${count++}` }
+    })
+    const places = await producer
+      .send(
+        batch.map(({ door, partition, key, value, mark }) => ({
+          topic: topics[door],
+          partition,
+          key,
+          value,
+          headers: { sent: mark },
+        })),
+      )
+      .catch((error) => {
+        if (error instanceof Retry || error instanceof Reject) return null
+        throw error
+      })
+    for (const [i, { key, ...each }] of batch.entries())
+      sent.push({ ...each, key: Buffer.from(key), offset: places?.[i]?.offset ?? null })
+  }
+  const write = async (records: number): Promise<void> => {
+    for (let left = records; left > 0; left -= SEND_RECORDS_MAX) await send(Math.min(left, SEND_RECORDS_MAX))
+  }
   return {
     next,
-    async write(records) {
-      await producer.send(Array.from({ length: records }, record))
+    sent,
+    write,
+    flow(recordsPerSecond) {
+      const stopped = new AbortController()
+      const flowing = (async () => {
+        while (!stopped.signal.aborted) {
+          await write(Math.ceil(recordsPerSecond / FLOWS_PER_SECOND))
+          await delay(1_000 / FLOWS_PER_SECOND, undefined, { signal: stopped.signal }).catch(() => {})
+        }
+      })()
+      flowing.catch(() => {})
+      return {
+        async stop() {
+          stopped.abort()
+          await flowing
+        },
+      }
     },
+    [Symbol.asyncDispose]: () => producer.close(),
   }
 }
 
-/** All keys of a load that belong to a document. */
-export const loadKeys = (tenant: string): string[] => Array.from({ length: 60 }, (_, i) => `${tenant}/load-${i}`)
+/** A send that fails leaves no more than this many records in doubt. */
+const SEND_RECORDS_MAX = 50
+const FLOWS_PER_SECOND = 5

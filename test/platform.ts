@@ -35,7 +35,7 @@ export interface Platform extends AsyncDisposable {
   readonly engine: Engine
   topic(topic: Topic): string
   partitionOf(key: string): number
-  worker(): Promise<Role>
+  worker(env?: Readonly<Record<string, string>>): Promise<Role>
   query(env?: Readonly<Record<string, string>>): Promise<QueryRole>
   /** A client of the query service that was started last. */
   client(): Promise<Client>
@@ -58,6 +58,8 @@ export interface PlatformOptions {
   /** Instead of the stack's: a Qdrant of the test's own, a registry behind a proxy. */
   readonly qdrantUrl?: string
   readonly registryUrl?: string
+  /** Of another stack than the one at FRESHET_PORT_BASE, which is shared and must not be hurt. */
+  readonly portBase?: number
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -66,10 +68,11 @@ export async function openPlatform({
   engine: kind = 'hash',
   qdrantUrl,
   registryUrl,
+  portBase,
   env = {},
 }: PlatformOptions = {}): Promise<Platform> {
   const settings = localSettings(process.env)
-  const ports = portsFrom(settings.portBase)
+  const ports = portsFrom(portBase ?? settings.portBase)
   const directRegistry = `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`
   const urls = {
     kafka: `127.0.0.1:${ports.kafka}`,
@@ -127,9 +130,9 @@ export async function openPlatform({
     engine,
     topic: (topic) => nameIn(scope, topic),
     partitionOf: (key) => partitionOf(key, partitions),
-    async worker() {
+    async worker(more = {}) {
       const port = await freePort()
-      const role = await start('worker', port, { FRESHET_WORKER_PORT: String(port) })
+      const role = await start('worker', port, { FRESHET_WORKER_PORT: String(port), ...more })
       await serde.register(catalogue)
       return role
     },

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { until } from './until.ts'
 
 /** A process that a test starts, and may kill, stop and continue. It never outlives the test. */
@@ -90,7 +92,19 @@ const STOP_MS_MAX = 10_000
 const running = new Map<ChildProcess, () => string>()
 const logs: (() => string)[] = []
 
+/** Where a failed run of many processes leaves their logs, instead of on stderr. */
+export function keepLogsIn(folder: string): void {
+  logsFolder = folder
+}
+let logsFolder: string | null = null
+
 process.on('exit', (code) => {
   for (const child of running.keys()) child.kill('SIGKILL')
-  if (code !== 0) for (const log of logs) process.stderr.write(`${log()}\n`)
+  if (code === 0) return
+  if (logsFolder === null) for (const log of logs) process.stderr.write(`${log()}\n`)
+  else {
+    mkdirSync(logsFolder, { recursive: true })
+    writeFileSync(join(logsFolder, `processes-${process.pid}.log`), logs.map((log) => log()).join('\n'))
+    process.stderr.write(`the processes' logs are in ${join(logsFolder, `processes-${process.pid}.log`)}\n`)
+  }
 })

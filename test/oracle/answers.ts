@@ -14,6 +14,8 @@ export interface Answer {
   readonly whole: readonly string[]
   /** Documents that were seen to be deleted, and by which revision. */
   readonly deleted: readonly { readonly key: string; readonly offset: number }[]
+  /** Documents that were looked for and are not known at all. */
+  readonly absent?: readonly string[]
 }
 
 export interface AnsweredChunk {
@@ -47,6 +49,11 @@ export function checkAnswers(world: World, history: History): Checked {
         judge(key, hits, answer, newest.get(key) ?? -1, found)
         if (!excepted) newest.set(key, Math.max(newest.get(key) ?? -1, ...hits.map(({ offset }) => offset)))
       }
+      for (const { key, offset } of [...answer.deleted, ...(answer.absent ?? []).map((key) => ({ key, offset: -1 }))]) {
+        const claimed = claimedOf(history.revisions.get(key) ?? [], answer)
+        if (claimed?.derived && claimed.offset! > offset)
+          found('I7', `${key} is not there as of ${claimed.offset}, which the watermark has passed`)
+      }
       for (const { key, offset } of answer.deleted) {
         compared.I4++
         if (offset < (newest.get(key) ?? -1))
@@ -69,10 +76,11 @@ function judgeOf({ revisions }: History) {
   return (
     key: string,
     hits: readonly AnsweredChunk[],
-    { tenant, lows, whole }: Answer,
+    answer: Answer,
     newest: number,
     found: (invariant: Invariant, what: string) => void,
   ): void => {
+    const { tenant, whole } = answer
     if (tenantOf(key) !== tenant) found('I10', `${key} was shown to ${tenant}`)
     const offsets = [...new Set(hits.map(({ offset }) => offset))]
     if (offsets.length > 1) found('I3', `${key} mixes the revisions ${offsets.join(' and ')}`)
@@ -91,20 +99,23 @@ function judgeOf({ revisions }: History) {
       found('I3', `${key} has ${hits.length} chunks, and ${offset} has ${chunks}`)
     if (offset < newest)
       found(isGone(own, offset, newest) ? 'I4' : 'I3', `${key} went back from ${newest} to ${offset}`)
-    const claimed = own.findLast(({ partition, offset: at }) => at !== null && at <= (lows?.get(partition) ?? -1))
-    if (claimed !== undefined && claimed.offset! > offset && !isSameSince(own, offset, claimed.offset!))
+    const claimed = claimedOf(own, answer)
+    if (claimed !== undefined && claimed.offset! > offset && !isSame(own, offset, claimed))
       found(claimed.derived === null ? 'I4' : 'I3', `${key} is served as of ${claimed.offset} and is ${offset}`)
   }
 }
+
+/** The newest revision that the answer claims to include. */
+const claimedOf = (own: readonly Revision[], { lows }: Answer): Revision | undefined =>
+  own.findLast(({ partition, offset }) => offset !== null && offset <= (lows?.get(partition) ?? -1))
 
 /** Whether a deletion lies between what is served and what was seen before. */
 const isGone = (own: readonly Revision[], offset: number, newest: number): boolean =>
   own.some(({ offset: at, derived }) => at !== null && at > offset && at <= newest && derived === null)
 
-/** Unchanged content stays under the revision that brought it. */
-function isSameSince(own: readonly Revision[], offset: number, through: number): boolean {
-  const span = own.filter(({ offset: at }) => at !== null && at >= offset && at <= through)
-  return span.every(({ content }) => content === span[0]!.content)
+/** Unchanged content stays under the revision that brought it, also over a deletion that was overtaken in the same batch. */
+function isSame(own: readonly Revision[], offset: number, claimed: Revision): boolean {
+  return own.find(({ offset: at }) => at === offset)?.content === claimed.content
 }
 
 const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))

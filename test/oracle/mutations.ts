@@ -249,6 +249,25 @@ export const mutations: readonly Mutation[] = [
     const ends = new Map(right.world.documents.ends.map(({ partition, end }) => [partition, end - 1]))
     return { ...answer(right, key, [one(older, next)], ends), reader: 'a new reader' }
   }),
+  answers(
+    'a look at the index in which a document is not there yet, though the watermark says so',
+    'I7',
+    (right, next) => {
+      const { key } = one(servedChunks(right), next).payload
+      const ends = new Map(right.world.documents.ends.map(({ partition, end }) => [partition, end - 1]))
+      const tenant = String(key).split('/')[0]!
+      return {
+        reader: 'a new reader',
+        tenant,
+        atMs: 0,
+        lows: ends,
+        hits: [],
+        whole: [],
+        deleted: [],
+        absent: [String(key)],
+      }
+    },
+  ),
   answers('an answer to one tenant with a document of another', 'I10', (right, next) => {
     const { key, latest } = one(replaced(right), next)
     const other = String(key).startsWith('acme/') ? 'zenith' : 'acme'

@@ -59,7 +59,9 @@ export async function unaccounted(platform: Platform): Promise<string[]> {
 }
 
 const textsOf = (findings: readonly Finding[], of: readonly Invariant[]): string[] =>
-  findings.filter(({ invariant }) => of.includes(invariant)).map(({ invariant, what }) => `${invariant} ${what}`)
+  findings
+    .filter(({ invariant }) => invariant !== 'row' && of.includes(invariant))
+    .map(({ invariant, what }) => `${invariant} ${what}`)
 
 async function logOf(platform: Platform, topic: Topic): Promise<Log> {
   const name = platform.topic(topic)

@@ -65,7 +65,8 @@ export const invariants = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9',
 export type Invariant = (typeof invariants)[number]
 
 export interface Finding {
-  readonly invariant: Invariant
+  /** `row`: what a fault's own row promises. */
+  readonly invariant: Invariant | 'row'
   readonly what: string
 }
 

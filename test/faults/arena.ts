@@ -1,0 +1,182 @@
+import { random } from '../../infra/local/qdrant/requests.ts'
+import { atRest } from '../at-rest.ts'
+import { loadKeys, loadTenants, openLoad } from '../load.ts'
+import { type Reader, readIndex, readQueries } from '../oracle/reader.ts'
+import type { Resources } from '../oracle/resources.ts'
+import type { Finding, World } from '../oracle/world.ts'
+import { openPlatform, type QueryRole, type Role } from '../platform.ts'
+import { ownQdrant } from '../qdrant-process.ts'
+import { ownStack } from './own-stack.ts'
+import { watchRecovery } from './recovery.ts'
+import type { Context, Needs, RowSet } from './row.ts'
+
+/** All that a row needs to run, and what is known about it afterwards. */
+export interface Arena extends AsyncDisposable {
+  readonly context: Context
+  /** What the row and the frame found, beside the oracle. */
+  readonly findings: readonly Finding[]
+  readonly kills: number
+  readonly recoveries: number
+  readonly refusals: number
+  readonly figures: Readonly<Record<string, number>>
+  /** Waits until all is at rest, stops the readers, and says what they and the processes showed. */
+  settle(): Promise<Pick<World, 'answers' | 'resources' | 'restores'>>
+}
+
+interface ArenaOptions {
+  readonly set: RowSet
+  readonly seed: number
+  say(text: string): void
+}
+
+export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions): Promise<Arena> {
+  const resources = new AsyncDisposableStack()
+  try {
+    const stack = needs.stack === 'own' ? resources.use(await ownStack()) : null
+    const qdrant = needs.qdrant === 'own' || stack !== null ? resources.use(await ownQdrant()) : null
+    await qdrant?.start()
+    const platform = resources.use(
+      await openPlatform({
+        partitions: needs.partitions ?? 3,
+        engine: needs.engine ?? 'hash',
+        ...(qdrant && { qdrantUrl: qdrant.url }),
+        ...(stack && { portBase: stack.portBase }),
+        ...(needs.env && { env: needs.env }),
+      }),
+    )
+    const workers: Role[] = []
+    const queries: QueryRole[] = []
+    const baselines = new Map<Role, Resources>()
+    const startWorker = async (env?: Readonly<Record<string, string>>): Promise<Role> => {
+      const worker = await platform.worker(env)
+      workers.push(worker)
+      baselines.set(worker, await resourcesOf(worker))
+      return worker
+    }
+    await startWorker()
+    await Promise.all(Array.from({ length: (needs.workers ?? 2) - 1 }, () => startWorker()))
+    const load = resources.use(await openLoad(platform, seed, needs))
+    const readers: Reader[] = []
+    for (const tenant of loadTenants) {
+      const keys = [...loadKeys(tenant, 'documents'), ...loadKeys(tenant, 'inbox')]
+      readers.push(await readIndex(`index reader of ${tenant}`, platform, tenant, keys))
+      if (needs.queries === false) continue
+      const query = await platform.query({ FRESHET_TENANT: tenant })
+      queries.push(query)
+      baselines.set(query, await resourcesOf(query))
+      readers.push(readQueries(`query reader of ${tenant}`, () => query.url, tenant, keys))
+    }
+
+    const findings: Finding[] = []
+    const figures: Record<string, number> = {}
+    const restores: { fromMs: number; toMs: number }[] = []
+    const next = random(seed ^ ROW_SEED)
+    let kills = 0
+    let recoveries = 0
+    let setBackAt: number | null = null
+    const most = (name: string, value: number) => {
+      figures[name] = Math.max(figures[name] ?? 0, value)
+    }
+    const missing = (what: string): never => {
+      throw new Error(`the row uses ${what}, and does not say so in its needs`)
+    }
+
+    const context: Context = {
+      set,
+      platform,
+      load,
+      workers,
+      queries,
+      get qdrant() {
+        return qdrant ?? missing('a Qdrant of its own')
+      },
+      get stack() {
+        return stack ?? missing('a stack of its own')
+      },
+      next,
+      startWorker,
+      async signal(role, signal) {
+        await role.kill(signal)
+        if (signal === 'SIGSTOP' || signal === 'SIGCONT') return
+        kills++
+        const index = workers.indexOf(role)
+        if (index >= 0) workers.splice(index, 1)
+        baselines.delete(role)
+      },
+      async healed({ secondsMax = RESUME_SECONDS_MAX, what = 'recovery seconds' } = {}) {
+        const { resumed, caughtUp } = await watchRecovery(platform, CATCH_UP_MS_MAX)
+        recoveries++
+        most(what, caughtUp)
+        most('seconds until something moves', resumed)
+        if (resumed > secondsMax)
+          findings.push({
+            invariant: 'I8',
+            what: `nothing moved for ${resumed.toFixed(1)} s after the heal, and ${secondsMax} is the bound`,
+          })
+        if (setBackAt !== null) restores.push({ fromMs: setBackAt, toMs: Date.now() })
+        setBackAt = null
+        return caughtUp
+      },
+      setBack() {
+        setBackAt = Date.now()
+      },
+      atRest: (msMax = CATCH_UP_MS_MAX) => atRest(platform, msMax),
+      count(name, by = 1) {
+        figures[name] = (figures[name] ?? 0) + by
+      },
+      most,
+      expect(holds, otherwise) {
+        if (!holds) findings.push({ invariant: 'row', what: otherwise })
+      },
+      say,
+    }
+    return {
+      context,
+      findings,
+      figures,
+      get kills() {
+        return kills
+      },
+      get recoveries() {
+        return recoveries
+      },
+      get refusals() {
+        return readers.reduce((sum, { refusals }) => sum + refusals.length, 0)
+      },
+      async settle() {
+        await atRest(platform, CATCH_UP_MS_MAX)
+        await Promise.all(readers.map((reader) => reader.stop()))
+        const samples = await Promise.all(
+          [...baselines].map(async ([role, before]) => ({
+            process: `${role.name} ${role.pid}`,
+            before,
+            after: await resourcesOf(role),
+          })),
+        )
+        return { answers: readers.flatMap(({ answers }) => answers), resources: samples, restores }
+      },
+      async [Symbol.asyncDispose]() {
+        await Promise.allSettled(readers.map((reader) => reader.stop()))
+        await resources[Symbol.asyncDispose]()
+      },
+    }
+  } catch (error) {
+    await resources[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function resourcesOf(role: Role): Promise<Resources> {
+  const [memoryBytes, openFiles, queued] = await Promise.all(
+    ['process_resident_memory_bytes', 'process_open_fds', 'freshet_embedding_queue_texts'].map((name) =>
+      role.metric(name),
+    ),
+  )
+  return { memoryBytes: memoryBytes!, openFiles: openFiles!, queued: queued! }
+}
+
+/** Other numbers than those of the load. */
+const ROW_SEED = 0x5f3759df
+/** I8: progress resumes within this. */
+const RESUME_SECONDS_MAX = 60
+const CATCH_UP_MS_MAX = 180_000

@@ -1,0 +1,96 @@
+import { embedDocuments } from '../../processors/embed-documents.ts'
+import { indexVectors } from '../../processors/index-vectors.ts'
+import type { DocumentVectors } from '../../schemas/records.ts'
+import { documents, vectors } from '../../schemas/topics.ts'
+import { groupOf } from '../../streams/runner.ts'
+import type { Platform } from '../platform.ts'
+import { receiptsOf, recordsOf } from '../topic-records.ts'
+import { indexState } from './index-state.ts'
+import { type Moment, passing } from './moments.ts'
+import type { Row } from './row.ts'
+
+/** Rounds, each of which kills one of two workers at another moment of the path. */
+const rounds = { fast: 6, full: 20 }
+const RECOVERY_SECONDS_MAX = 15
+/** In turn: most often between the index write and its receipts, where most can go wrong. */
+const moments: readonly Moment[] = ['manifest', 'marker', 'embedded', 'manifest', 'marker', 'ingested']
+
+export const kill: Row = {
+  id: 'F1',
+  title: 'kill -9 of one of two workers, at every stage',
+  sets: ['fast', 'full'],
+  async run({ set, platform, load, workers, next, startWorker, signal, healed, atRest, count, expect, say }) {
+    await load.write(200)
+    await atRest()
+    let inFlight = 0
+    let hits = 0
+    for (let round = 0; round < rounds[set]; round++) {
+      const moment = moments[round % moments.length]!
+      const passed = passing(platform, moment, 1 + Math.floor(next() * 2))
+      await load.write(150)
+      await passed
+      await signal(workers[Math.floor(next() * workers.length)]!, 'SIGKILL')
+      inFlight += await uncommitted(platform)
+      if ((await appliedWithoutReceipt(platform)) > 0) hits++
+      await load.write(50)
+      const seconds = await healed()
+      say(`round ${round + 1} at ${moment}: all was there after ${seconds.toFixed(1)} s`)
+      if (set === 'full')
+        expect(
+          seconds <= RECOVERY_SECONDS_MAX,
+          `recovery took ${seconds.toFixed(1)} s, and ${RECOVERY_SECONDS_MAX} is the bound`,
+        )
+      await startWorker()
+    }
+    await atRest()
+    const again = await handledAgain(platform)
+    count('kills between the index write and its receipts', hits)
+    expect(hits > 0, 'no kill hit between the index write and its receipts: the row says nothing about it')
+    count('records under way when it was killed', inFlight)
+    count('records handled again', again)
+    expect(again <= inFlight, `${again} records were handled again, and only ${inFlight} were under way`)
+  },
+}
+
+/** What lies between the committed offsets and the ends of the logs: the window that may be worked on again. */
+async function uncommitted(platform: Platform): Promise<number> {
+  const { broker, scope } = platform
+  const windows = [
+    [embedDocuments, documents],
+    [indexVectors, vectors],
+  ] as const
+  let sum = 0
+  for (const [processor, topic] of windows) {
+    const name = platform.topic(topic)
+    const committed = await broker.admin.committed(groupOf(scope, processor), name)
+    for (const { partition, end } of await broker.admin.offsets(name))
+      sum += end - (committed.find((each) => each.partition === partition)?.offset ?? 0)
+  }
+  return sum
+}
+
+/** Revisions that lie in `vectors` more than once, and records that have more than one receipt. */
+async function handledAgain(platform: Platform): Promise<number> {
+  const seen = new Set<string>()
+  let again = 0
+  for (const { key, value } of await recordsOf(platform, vectors)) {
+    if (value === null || key === null || key[0] === 0x7e) continue
+    const { offset, derivation } = (await platform.serde.decode(vectors, value)) as DocumentVectors
+    const name = `${key} ${offset} ${derivation}`
+    if (seen.has(name)) again++
+    seen.add(name)
+  }
+  const receipts = await receiptsOf(platform)
+  return (
+    again +
+    receipts.length -
+    new Set(receipts.map(({ partition, offset, derivation }) => `${partition}/${offset}/${derivation}`)).size
+  )
+}
+
+/** Documents whose revision in the index has no receipt yet. */
+async function appliedWithoutReceipt(platform: Platform): Promise<number> {
+  const receipts = new Set((await receiptsOf(platform)).map(({ partition, offset }) => `${partition}/${offset}`))
+  const { manifests } = await indexState(platform)
+  return manifests.filter(({ key, offset }) => !receipts.has(`${platform.partitionOf(key)}/${offset}`)).length
+}

@@ -1,0 +1,76 @@
+import { embedDocuments } from '../../processors/embed-documents.ts'
+import { indexVectors } from '../../processors/index-vectors.ts'
+import { documents, vectors } from '../../schemas/topics.ts'
+import { groupOf } from '../../streams/runner.ts'
+import { kindOf, pointsOf } from '../index-points.ts'
+import type { Platform, Role } from '../platform.ts'
+import { until } from '../until.ts'
+import type { Row } from './row.ts'
+
+const records = { fast: 600, full: 3_000 }
+const EMBEDDED_AGAIN_MAX = 0.05
+
+/** Nothing changes in the index, and what it knows is not embedded again. */
+export const redelivery: Row = {
+  id: 'F16',
+  title: 'the whole log of documents delivered again',
+  sets: ['fast', 'full'],
+  // Without a cache only the index knows.
+  needs: { env: { FRESHET_VECTOR_CACHE_BYTES_MAX: '0' } },
+  async run({ set, platform, load, workers, startWorker, signal, healed, atRest, count, most, expect }) {
+    await load.write(records[set])
+    await atRest()
+    const embedded = await embeddedBy(workers)
+    const before = await pointsBut(platform)
+    for (const worker of [...workers]) await signal(worker, 'SIGTERM')
+    await rewind(platform)
+
+    await Promise.all([startWorker(), startWorker()])
+    await until('everything is handled once more', () => isHandled(platform, workers), 120_000)
+    await healed()
+
+    const again = await embeddedBy(workers)
+    const after = await pointsBut(platform)
+    count('chunks embedded at first', embedded)
+    count('chunks embedded again', again)
+    most('share not embedded again', 1 - again / Math.max(1, embedded))
+    expect(embedded > 0, 'no chunk was embedded: the row says nothing')
+    expect(again <= EMBEDDED_AGAIN_MAX * embedded, `${again} of ${embedded} chunks were embedded again`)
+    expect(before.length > 0 && JSON.stringify(before) === JSON.stringify(after), 'the index is not as it was before')
+  },
+}
+
+const embeddedBy = async (workers: readonly Role[]): Promise<number> => {
+  const each = await Promise.all(workers.map((worker) => worker.metric('freshet_chunks_total', { from: 'model' })))
+  return each.reduce((sum, chunks) => sum + chunks, 0)
+}
+
+/** All points but the markers, whose time is that of their writing. */
+const pointsBut = async (platform: Platform): Promise<object[]> =>
+  (await pointsOf(platform)).filter((point) => kindOf(point) !== 'marker')
+
+const stages = [
+  [embedDocuments, documents],
+  [indexVectors, vectors],
+] as const
+
+/** Both groups read from the first offset again. */
+async function rewind({ scope, broker, partitions, topic: nameOf }: Platform): Promise<void> {
+  for (const [processor, topic] of stages) {
+    const name = nameOf(topic)
+    const positions = Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition, offset: 0 }))
+    await broker.admin.resetCommitted(groupOf(scope, processor), positions)
+  }
+}
+
+/** The work itself, not only the watermark, which the index remembers. */
+async function isHandled({ broker, topic: nameOf }: Platform, workers: readonly Role[]): Promise<boolean | string> {
+  for (const [{ name: stage }, topic] of stages) {
+    for (const { partition, end } of await broker.admin.offsets(nameOf(topic))) {
+      const labels = { processor: stage, partition: String(partition) }
+      const lows = await Promise.all(workers.map((worker) => worker.metric('freshet_low_offset', labels)))
+      if (Math.max(...lows) < end - 1) return `${stage} has ${Math.max(...lows)} of ${end} in partition ${partition}`
+    }
+  }
+  return true
+}
