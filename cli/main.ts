@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../streams/errors.ts'
+import { audit } from './audit.ts'
 import { doctor } from './doctor.ts'
 import { ingest } from './ingest.ts'
 import { publish } from './publish.ts'
@@ -14,7 +15,7 @@ const program = new Command('freshet')
   .version('0.1.0')
   .showHelpAfterError('(freshet help COMMAND shows how)')
   .exitOverride()
-for (const command of [up(), ingest(), publish(), search(), status(), topics(), doctor()])
+for (const command of [up(), ingest(), publish(), search(), status(), topics(), audit(), doctor()])
   program.addCommand(command.copyInheritedSettings(program))
 
 try {

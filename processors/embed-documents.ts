@@ -71,7 +71,7 @@ export const CHUNKS_MAX = 1_000
 const SLICE_TEXTS = 16
 
 /** Version of what this file does to a clean document (the space says the rest). */
-const DERIVING = 'd1'
+export const derivingVersion = 'd1'
 
 interface Work {
   readonly key: string
@@ -174,7 +174,7 @@ async function derive(
     }
   }
   const vectorByHash = await vectorsOf(derivation, ports, signal)
-  const pipeline = `${document.cleaning || 'foreign'}+${DERIVING}`
+  const pipeline = `${document.cleaning || 'foreign'}+${derivingVersion}`
   const { title, url, language, attributes } = document
   const value: DocumentVectors = {
     space: engine.space.id,

@@ -45,7 +45,7 @@ export async function memoryPipeline({
     cache: vectorCache({ bytesMax: cacheBytesMax }),
     epoch: 1,
     now: clock.now,
-    decodeDocument: async () => Promise.reject(new Error('no redo here')),
+    decodeDocument: async (bytes) => (await driver.serde.decode(documents, bytes)) as Document,
     counted(each: ChunkCounts) {
       counts.embedded += each.embedded
       counts.fromCache += each.fromCache
@@ -57,7 +57,7 @@ export async function memoryPipeline({
     stage(indexVectors, { index, epoch: 1, now: clock.now, markers: new Map() }),
   ]
   if (from === 'inbox') stages.unshift(stage(ingestDocuments, {}))
-  const driver = await testTopology(stages, { partitions, clock })
+  const driver: TestDriver = await testTopology(stages, { partitions, clock })
 
   return {
     driver,

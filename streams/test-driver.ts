@@ -8,7 +8,7 @@ import { partitionOf } from './partitioner.ts'
 import type { Processor } from './processor.ts'
 import { localRegistry } from './registry.ts'
 import { groupOf, runProcessor } from './runner.ts'
-import { avroSerde } from './serde.ts'
+import { avroSerde, type Serde } from './serde.ts'
 import { States } from './states.ts'
 import { type AvroSchema, isLowKey, nameIn, type Scope, type Topic, topic } from './topic.ts'
 import { type Stage, stage } from './topology.ts'
@@ -38,6 +38,9 @@ export interface TestDriver extends AsyncDisposable {
   redeliver(): Promise<void>
   readonly broker: MemoryBroker
   readonly states: States
+  readonly serde: Serde
+  readonly scope: Scope
+  readonly clock: VirtualClock
   /** Why a processor stopped for good; null while it runs. */
   readonly failure: Error | null
   readonly now: () => number
@@ -204,6 +207,9 @@ export async function testTopology(
     },
     broker,
     states,
+    serde,
+    scope,
+    clock,
     async restart() {
       await closeAll()
       await startAll()

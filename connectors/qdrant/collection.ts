@@ -1,6 +1,6 @@
 import { Distance, FieldType, Modifier } from '@qdrant/js-client-grpc'
 import { Fatal, Reject } from '../../streams/errors.ts'
-import type { Qdrant } from './client.ts'
+import { Missing, type Qdrant } from './client.ts'
 import { denseName, sparseName } from './points.ts'
 
 export interface CollectionSpec {
@@ -72,4 +72,23 @@ export async function ensureCollection(
       ),
     )
   }
+}
+
+/** The space that a collection holds, as its vectors are called. Rejects with `Reject` where there is no collection of ours. */
+export async function spaceOf(
+  { collections, read }: Qdrant,
+  collection: string,
+): Promise<{ readonly id: string; readonly dimensions: number }> {
+  const info = await read('collection info', (options) =>
+    collections.get({ collectionName: collection }, options),
+  ).catch((error) => {
+    if (error instanceof Missing) throw new Reject(`collection: there is no ${collection || 'collection yet'}`)
+    throw error
+  })
+  const vectors = info.result?.config?.params?.vectorsConfig?.config
+  for (const [name, { size }] of vectors?.case === 'paramsMap' ? Object.entries(vectors.value.map) : []) {
+    const id = name.slice(0, -denseName('').length)
+    if (name === denseName(id)) return { id, dimensions: Number(size) }
+  }
+  throw new Reject(`collection: ${collection} is none of Freshet's, which have vectors called after their space`)
 }

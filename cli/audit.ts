@@ -1,0 +1,119 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { connectQdrant } from '../connectors/qdrant/client.ts'
+import { spaceOf } from '../connectors/qdrant/collection.ts'
+import { qdrantContents } from '../connectors/qdrant/contents.ts'
+import { type AuditOptions, type AuditReport, audit as auditNow } from '../maintenance/audit.ts'
+import { deepCheck } from '../maintenance/deep.ts'
+import type { AuditWorld } from '../maintenance/world.ts'
+import { documents, redo } from '../schemas/topics.ts'
+import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
+import { epochOf } from '../services/epoch.ts'
+import type { Broker } from '../streams/broker.ts'
+import { systemClock } from '../streams/clock.ts'
+import { nameIn } from '../streams/topic.ts'
+import { auditLines, auditProgress } from './audit-words.ts'
+import { addresses } from './connection.ts'
+import { spaceIn } from './spaces.ts'
+import { withBroker } from './topics.ts'
+
+interface Flags {
+  readonly collection?: string
+  readonly partition?: number
+  readonly repair?: true
+  readonly renew?: true
+  readonly deep?: number
+  readonly json?: true
+}
+
+export function audit(): Command {
+  return new Command('audit')
+    .description(
+      'Compares the index with documents, names each difference, and repairs it if told to. Exit code 1: some are left.',
+    )
+    .option('--collection <name>', 'another collection than the one of the space that has a topic')
+    .option('--partition <number>', 'only this partition', whole)
+    .option('--repair', 'derive again what is wrong, and remove what nobody is shown; a worker must run')
+    .option('--renew', 'also derive again what an older version of the pipeline made')
+    .option('--deep <documents>', 'derive so many documents again, and compare', whole)
+    .option('--json', 'the report as JSON')
+    .addHelpText('after', '\nExample: freshet audit --repair')
+    .action(async (flags: Flags, command: Command) => {
+      const report = await withBroker((broker) => run(broker, flags, (message) => command.error(`error: ${message}`)))
+      console.log(flags.json ? JSON.stringify(report, null, 2) : auditLines(report, flags).join('\n'))
+      if (!report.inSync) process.exitCode = 1
+    })
+}
+
+async function run(
+  broker: Broker,
+  { collection, partition, repair, renew, deep, json }: Flags,
+  wrongUse: (message: string) => never,
+): Promise<AuditReport> {
+  const config = loadConfig(workerConfig, { env: process.env })
+  const { world, close } = await openWorld(broker, config, collection)
+  if (partition !== undefined && partition >= world.partitions)
+    wrongUse(`--partition: is ${partition}, and there are 0 to ${world.partitions - 1}`)
+  const engine = deep === undefined ? null : await openOwnEngine(config)
+  const progress = auditProgress(process.stderr)
+  const options: AuditOptions = {
+    ...(partition !== undefined && { partitions: [partition] }),
+    repair: repair === true,
+    renew: renew === true,
+    ...(engine && deep && { deep: { documents: deep, check: deepCheck(engine) } }),
+    ...(!json && { progress: progress.at }),
+  }
+  try {
+    return await auditNow(world, options)
+  } finally {
+    progress.close()
+    await engine?.close()
+    await close()
+  }
+}
+
+async function openWorld(
+  broker: Broker,
+  config: WorkerConfig,
+  wanted: string | undefined,
+): Promise<{ world: AuditWorld; close(): Promise<void> }> {
+  // Loaded here, so that the other commands start faster.
+  const { avroSerde } = await import('../streams/serde.ts')
+  const { confluentRegistry } = await import('../streams/registry.ts')
+  const { qdrant: url, registry } = addresses()
+  const qdrant = connectQdrant({ url, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const topics = await broker.admin.topics()
+  const prefix = config.topicPrefix
+  const named =
+    wanted ?? `${prefix}${spaceIn(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix))) ?? ''}`
+  const space = await spaceOf(qdrant, named)
+  const scope = { prefix, space: space.id }
+  const serde = avroSerde(confluentRegistry(registry), scope)
+  await serde.register([documents, redo])
+  const topic = topics.find(({ name }) => name === nameIn(scope, documents))
+  if (topic === undefined) throw new Error(`topic ${nameIn(scope, documents)} does not exist; freshet up creates it`)
+  const producer = await broker.producer()
+  return {
+    world: {
+      broker,
+      contents: qdrantContents(qdrant, { collection: named, space: space.id, dimensions: space.dimensions }),
+      serde,
+      scope,
+      partitions: topic.partitions,
+      epoch: await epochOf(broker, serde, scope),
+      clock: systemClock,
+      send: (records) => producer.send(records),
+    },
+    close: () => producer.close(),
+  }
+}
+
+async function openOwnEngine(config: WorkerConfig) {
+  const { openEngine } = await import('../services/engine.ts')
+  const { pino } = await import('pino')
+  return openEngine(config, { workers: 1, models: addresses().models, queries: false, log: pino({ level: 'silent' }) })
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('is not a whole number.')
+  return Number(text)
+}
