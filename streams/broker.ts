@@ -31,6 +31,11 @@ export interface Position extends TopicPartition {
   readonly offset: number
 }
 
+/** What a group keeps of a partition: the offset that is to be read next, and a note for whoever reads it, at most 4,096 bytes. */
+export interface Commit extends Position {
+  readonly metadata?: string
+}
+
 export type Headers = Readonly<Record<string, Buffer>>
 
 /** A record as it lies in a topic. Of a header that is there more than once, the last counts. */
@@ -83,6 +88,8 @@ export interface Fetched extends TopicPartition {
 export interface Assignment extends TopicPartition {
   /** The group's committed offset; null if there is none. */
   readonly committed: number | null
+  /** What was noted with that commit; empty if nothing was. */
+  readonly metadata: string
   /** First offset still in the log, and the offset that the next record will get. */
   readonly start: number
   readonly end: number
@@ -116,8 +123,12 @@ export interface GroupConsumer {
   /** Drops what was fetched but not delivered, and goes on at `offset`. */
   seek(position: Position): void
   /** Commits the offsets that are to be read next. Rejects with `NotOwner` if one of the partitions is no longer ours. */
-  commit(positions: readonly Position[]): Promise<void>
+  commit(positions: readonly Commit[]): Promise<void>
   owns(partition: TopicPartition): boolean
+  /** Our id in the group. */
+  id(): string
+  /** The ids of all that are in the group now: whoever died is not, whoever only lost a partition is. */
+  members(): Promise<readonly string[]>
   /** Leaves the group. Nothing is delivered afterwards. */
   close(): Promise<void>
 }
@@ -175,7 +186,7 @@ export interface Admin {
   topicConfig(name: string): Promise<Readonly<Record<string, string>>>
   offsets(topic: string): Promise<readonly PartitionOffsets[]>
   /** Only partitions with a committed offset. */
-  committed(group: string, topic: string): Promise<readonly Position[]>
+  committed(group: string, topic: string): Promise<readonly Required<Commit>[]>
   /** The group must have no members. */
   resetCommitted(group: string, positions: readonly Position[]): Promise<void>
 }

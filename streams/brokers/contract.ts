@@ -270,12 +270,12 @@ export function brokerContract(name: string, makeBroker: () => Promise<BrokerUnd
       await producer.close()
     })
 
-    test('an assignment tells the committed offset and where the log starts and ends', async () => {
+    test('an assignment tells the committed offset, what was noted with it, and where the log starts and ends', async () => {
       const topic = await createTopic(2)
       await send(record(topic, 0, 'a', '1'), record(topic, 0, 'b', '2'), record(topic, 1, 'c', '3'))
       const first = await join(topic)
       await first.seen.until(() => first.seen.records.length === 3)
-      await first.consumer.commit([{ topic, partition: 0, offset: 1 }])
+      await first.consumer.commit([{ topic, partition: 0, offset: 1, metadata: 'é: noted' }])
       await first.consumer.close()
 
       const second = await join(topic)
@@ -283,10 +283,12 @@ export function brokerContract(name: string, makeBroker: () => Promise<BrokerUnd
 
       const byPartition = (a: Assignment, b: Assignment) => a.partition - b.partition
       assert.deepEqual(second.seen.assignments.sort(byPartition), [
-        { topic, partition: 0, committed: 1, start: 0, end: 2 },
-        { topic, partition: 1, committed: null, start: 0, end: 1 },
+        { topic, partition: 0, committed: 1, metadata: 'é: noted', start: 0, end: 2 },
+        { topic, partition: 1, committed: null, metadata: '', start: 0, end: 1 },
       ])
-      assert.deepEqual(await broker.admin.committed(topic, topic), [{ topic, partition: 0, offset: 1 }])
+      assert.deepEqual(await broker.admin.committed(topic, topic), [
+        { topic, partition: 0, offset: 1, metadata: 'é: noted' },
+      ])
       await second.seen.until(() => second.seen.records.length === 2)
       await second.consumer.close()
     })
@@ -393,6 +395,26 @@ export function brokerContract(name: string, makeBroker: () => Promise<BrokerUnd
         takenOver.map(({ committed }) => committed),
         [1, 1],
       )
+      await first.consumer.close()
+    })
+
+    test('who is in a group can be told: whoever joined, and nobody who left', async () => {
+      const topic = await createTopic(2)
+      const first = await join(topic)
+      await first.seen.until(() => first.seen.owned.size === 2)
+      const second = await join(topic)
+      await second.seen.until(() => second.seen.owned.size === 1)
+      await first.seen.until(() => first.seen.owned.size === 1)
+
+      const [one, two] = [first.consumer.id(), second.consumer.id()]
+      const both = await first.consumer.members()
+      await second.consumer.close()
+      await first.seen.until(() => first.seen.owned.size === 2)
+      const left = await first.consumer.members()
+
+      assert.notEqual(one, two)
+      assert.deepEqual([...both].sort(), [one, two].sort())
+      assert.deepEqual(left, [one])
       await first.consumer.close()
     })
 
@@ -559,7 +581,7 @@ export function brokerContract(name: string, makeBroker: () => Promise<BrokerUnd
       await consumer.close()
       await broker.admin.resetCommitted(topic, [{ topic, partition: 0, offset: 7 }])
 
-      assert.deepEqual(await broker.admin.committed(topic, topic), [{ topic, partition: 0, offset: 7 }])
+      assert.deepEqual(await broker.admin.committed(topic, topic), [{ topic, partition: 0, offset: 7, metadata: '' }])
     })
 
     test('a topic that is deleted and created again has another id, and what exists is left as it is', async () => {

@@ -129,12 +129,15 @@ export interface Node {
     groupId: string
     groupGenerationId: number
     memberId: string
-    topics: readonly TopicPartitions<{ partition: number; offset: string }>[]
+    topics: readonly TopicPartitions<{ partition: number; offset: string; metadata?: string }>[]
   }): Promise<unknown>
   offsetFetch(request: {
     groupId: string
     topics: readonly TopicPartitions<{ partition: number }>[]
-  }): Promise<{ responses: readonly TopicPartitions<{ partition: number; offset: string }>[] }>
+  }): Promise<{ responses: readonly TopicPartitions<{ partition: number; offset: string; metadata: string | null }>[] }>
+  describeGroups(request: {
+    groupIds: readonly string[]
+  }): Promise<{ groups: readonly { members: readonly { memberId: string }[] }[] }>
   /** `timestamp`: -1 for the end, -2 for the start. */
   listOffsets(request: {
     isolationLevel: 0 | 1

@@ -216,11 +216,11 @@ describe('Kafka behind a bad line', { timeout: 90_000 }, () => {
       await producer.send([record(topic, String(i))])
       await reader.until(() => reader.records.length === i + 1)
     }
-    await consumer.commit([{ topic, partition: 0, offset: 6 }])
+    await consumer.commit([{ topic, partition: 0, offset: 6, metadata: '' }])
 
     assert.deepEqual(reader.values, ['0', '1', '2', '3', '4', '5'])
     assert.equal(reader.revocations, 0)
-    assert.deepEqual(await observer.admin.committed(topic, topic), [{ topic, partition: 0, offset: 6 }])
+    assert.deepEqual(await observer.admin.committed(topic, topic), [{ topic, partition: 0, offset: 6, metadata: '' }])
     await consumer.close()
     await producer.close()
   })

@@ -1,4 +1,4 @@
-import type { Assignment, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
+import type { Assignment, Commit, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
 import { systemClock } from '../clock.ts'
 import { NotOwner, Retry, reasonOf } from '../errors.ts'
 import type { KafkaOptions, Log } from './kafka-client.ts'
@@ -120,9 +120,12 @@ class KafkaGroupConsumer implements GroupConsumer {
             logRanges(cluster, partitions),
             committedOffsets(cluster, this.#options.group, partitions),
           ])
-          const committed = new Map(positions.map((position) => [keyOf(position), position.offset]))
+          const committed = new Map(positions.map((position) => [keyOf(position), position]))
           return new Map(
-            ranges.map((range) => [keyOf(range), { ...range, committed: committed.get(keyOf(range)) ?? null }]),
+            ranges.map((range) => {
+              const { offset = null, metadata = '' } = committed.get(keyOf(range)) ?? {}
+              return [keyOf(range), { ...range, committed: offset, metadata }]
+            }),
           )
         })
       } catch (error) {
@@ -171,10 +174,18 @@ class KafkaGroupConsumer implements GroupConsumer {
     this.#fetcher.seek(position)
   }
 
-  async commit(positions: readonly Position[]): Promise<void> {
+  async commit(positions: readonly Commit[]): Promise<void> {
     const foreign = positions.find((at) => !this.owns(at))
     if (foreign !== undefined) throw new NotOwner(`${keyOf(foreign)} is not ours in group ${this.#options.group}`)
     await this.#membership.commit(positions)
+  }
+
+  id(): string {
+    return this.#membership.id
+  }
+
+  members(): Promise<readonly string[]> {
+    return this.#membership.members()
   }
 
   owns(at: TopicPartition): boolean {

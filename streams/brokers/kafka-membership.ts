@@ -1,4 +1,4 @@
-import type { Position, TopicPartition } from '../broker.ts'
+import type { Commit, TopicPartition } from '../broker.ts'
 import { systemClock } from '../clock.ts'
 import { Fatal, NotOwner, Retry, reasonOf } from '../errors.ts'
 import { ASSIGNER, deal, decodeAssignment, encodeSubscription, subscriptionOf } from './kafka-assignment.ts'
@@ -49,8 +49,12 @@ export class Membership {
     return this.#generation !== NO_GENERATION && !this.#sessionOver
   }
 
+  get id(): string {
+    return this.#memberId
+  }
+
   /** Rejects with `NotOwner` if the group has moved on, with `Retry` if the coordinator cannot be reached. */
-  async commit(positions: readonly Position[]): Promise<void> {
+  async commit(positions: readonly Commit[]): Promise<void> {
     const generation = this.#generation
     const topics = byTopic(positions.map((at) => ({ ...at, offset: String(at.offset) })))
     for (let attempt = 1; ; attempt++) {
@@ -68,6 +72,16 @@ export class Membership {
         if (attempt === COMMIT_ATTEMPTS_MAX) throw asInstruction(error, 'committing offsets')
         await systemClock.wait(COMMIT_RETRY_MS * attempt)
       }
+    }
+  }
+
+  async members(): Promise<readonly string[]> {
+    const { group } = this.#options
+    try {
+      const { groups } = await this.#ask((coordinator) => coordinator.describeGroups({ groupIds: [group] }))
+      return groups.flatMap(({ members }) => members.map(({ memberId }) => memberId))
+    } catch (error) {
+      throw asInstruction(error, `asking for the members of ${group}`)
     }
   }
 

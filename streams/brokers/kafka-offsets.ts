@@ -1,4 +1,4 @@
-import type { Position, TopicPartition } from '../broker.ts'
+import type { Commit, TopicPartition } from '../broker.ts'
 import type { Cluster, Node } from './kafka-client.ts'
 
 export interface LogRange extends TopicPartition {
@@ -28,12 +28,12 @@ export async function committedOffsets(
   cluster: Cluster,
   group: string,
   partitions: readonly TopicPartition[],
-): Promise<Position[]> {
+): Promise<Required<Commit>[]> {
   const coordinator = await cluster.findGroupCoordinator({ groupId: group })
   const { responses } = await coordinator.offsetFetch({ groupId: group, topics: byTopic(partitions) })
   return responses.flatMap(({ topic, partitions }) =>
-    partitions.flatMap(({ partition, offset }) =>
-      Number(offset) < 0 ? [] : [{ topic, partition, offset: Number(offset) }],
+    partitions.flatMap(({ partition, offset, metadata }) =>
+      Number(offset) < 0 ? [] : [{ topic, partition, offset: Number(offset), metadata: metadata ?? '' }],
     ),
   )
 }

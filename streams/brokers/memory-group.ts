@@ -1,4 +1,4 @@
-import type { Assignment, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
+import type { Assignment, Commit, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
 import { NotOwner } from '../errors.ts'
 import type { Cursor, Delivery } from './memory-delivery.ts'
 import type { Faults } from './memory-faults.ts'
@@ -13,8 +13,9 @@ export interface GroupContext {
 /** A consumer group with Kafka's eager rebalance: everybody gives up everything, then partitions are dealt out anew. */
 export class Group {
   readonly name: string
-  readonly committed = new Map<string, number>()
+  readonly committed = new Map<string, { offset: number; metadata: string }>()
   readonly members: Member[] = []
+  joins = 0
   readonly #context: GroupContext
   #rebalanceAsked = false
 
@@ -73,6 +74,7 @@ interface Reading extends Cursor {
 }
 
 class Member implements GroupConsumer {
+  readonly name: string
   readonly #group: Group
   readonly #context: GroupContext
   readonly #options: GroupOptions
@@ -87,6 +89,7 @@ class Member implements GroupConsumer {
     options: GroupOptions,
     resolveJoin: (consumer: GroupConsumer) => void,
   ) {
+    this.name = `member-${group.joins++}`
     this.#group = group
     this.#context = context
     this.#options = options
@@ -143,8 +146,8 @@ class Member implements GroupConsumer {
 
   async #start(cursor: Reading): Promise<void> {
     const { topic, partition, start, end } = cursor.log
-    const committed = this.#group.committed.get(keyOf(cursor.log)) ?? null
-    const assignment: Assignment = { topic, partition, committed, start, end }
+    const { offset: committed = null, metadata = '' } = this.#group.committed.get(keyOf(cursor.log)) ?? {}
+    const assignment: Assignment = { topic, partition, committed, metadata, start, end }
     try {
       const next = await this.#options.on.assigned(assignment)
       if (this.#owned.get(keyOf(cursor.log)) !== cursor) return
@@ -184,12 +187,20 @@ class Member implements GroupConsumer {
     this.#context.delivery.wake()
   }
 
-  async commit(positions: readonly Position[]): Promise<void> {
+  async commit(positions: readonly Commit[]): Promise<void> {
     this.#assertOwned(positions)
     await this.#context.faults.beforeOffsetCommit?.(this.#group.name, positions)
     this.#assertOwned(positions)
-    for (const position of positions) this.#group.committed.set(keyOf(position), position.offset)
+    for (const { offset, metadata = '', ...at } of positions) this.#group.committed.set(keyOf(at), { offset, metadata })
     await this.#context.faults.afterOffsetCommit?.(this.#group.name, positions)
+  }
+
+  id(): string {
+    return this.name
+  }
+
+  async members(): Promise<readonly string[]> {
+    return this.#group.members.map(({ name }) => name)
   }
 
   #assertOwned(positions: readonly Position[]): void {

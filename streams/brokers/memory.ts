@@ -146,14 +146,14 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
     },
     async committed(group, topic) {
       return topicOf(topic).logs.flatMap(({ partition }) => {
-        const offset = groups.get(group)?.committed.get(keyOf({ topic, partition }))
-        return offset === undefined ? [] : [{ topic, partition, offset }]
+        const committed = groups.get(group)?.committed.get(keyOf({ topic, partition }))
+        return committed === undefined ? [] : [{ topic, partition, ...committed }]
       })
     },
     async resetCommitted(name, positions) {
       const group = groupOf(name)
       if (group.members.length > 0) throw new Retry(`group ${name} has members`)
-      for (const position of positions) group.committed.set(keyOf(position), position.offset)
+      for (const { offset, ...at } of positions) group.committed.set(keyOf(at), { offset, metadata: '' })
     },
   }
 
