@@ -51,11 +51,12 @@ async function derive(
     now: () => 0,
     decodeDocument: async () => document,
     counted() {},
+    compare: async () => {},
   }
   const at = { topic: documents.name, partition: 0, offset }
   const input = { topic: documents, at, key, value: document, bytes: 0, timestamp: 0, headers: {} }
   const signal = new AbortController().signal
-  const batch = { partition: 0, topicId: '', records: [input], through: offset, low: -1, signal }
+  const batch = { partition: 0, topicId: '', records: [input], through: offset, low: -1, asOf: 0, signal }
   const [outcome] = await embedDocuments.process(batch, ports)
   return outcome && 'publish' in outcome ? ((outcome.publish as readonly Publish[])[0]!.value as DocumentVectors) : null
 }

@@ -8,7 +8,7 @@ import { hasLettersOrDigits } from './clean-characters.ts'
 import { checkKey } from './document-key.ts'
 import { compareFences, type Fence } from './fence.ts'
 import type { VectorCache } from './vector-cache.ts'
-import type { KnownVectors, Manifest } from './vector-index.ts'
+import type { Compare, KnownVectors, Manifest } from './vector-index.ts'
 
 export interface EmbedPorts {
   readonly engine: Engine
@@ -19,6 +19,7 @@ export interface EmbedPorts {
   /** Decodes the untouched value inside a `redo` record. */
   readonly decodeDocument: (bytes: Buffer) => Promise<Document>
   readonly counted: (chunks: ChunkCounts) => void
+  readonly compare: Compare
 }
 
 /** Where the vectors of one document came from. */
@@ -38,6 +39,7 @@ export const embedDocuments = processor<EmbedPorts>({
   lanesMax: 8,
   onReject: 'erase',
   watermark: { kind: 'carried', topic: vectors },
+  away: { compare: (compared, { compare }) => compare(compared) },
 
   async process({ records, signal }, ports) {
     const received = String(ports.now())

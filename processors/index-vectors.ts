@@ -4,7 +4,7 @@ import { Retry, StartOver } from '../streams/errors.ts'
 import { type Batch, type Input, type Outcome, processor, put } from '../streams/processor.ts'
 import { compareFences, type Fence } from './fence.ts'
 import { judge, type KeyPlan, planKey, type Revision } from './index-plan.ts'
-import type { LeftChunks, Marker, VectorIndex } from './vector-index.ts'
+import type { Compare, LeftChunks, Marker, VectorIndex } from './vector-index.ts'
 
 export interface IndexPorts {
   readonly index: VectorIndex
@@ -12,6 +12,7 @@ export interface IndexPorts {
   readonly now: () => number
   /** The last marker that this process read or wrote, by partition: where the index says less, it was restored from an older copy. */
   readonly markers: Map<number, Marker>
+  readonly compare: Compare
 }
 
 /**
@@ -27,13 +28,13 @@ export const indexVectors = processor<IndexPorts>({
   onReject: 'nothing',
   watermark: {
     kind: 'published',
-    record({ partition, now }, { index, epoch, markers }) {
+    record({ partition, state, now }, { index, epoch, markers }) {
       const { collection } = index
       const { low, applied } = markers.get(partition)!
       return put(
         progress,
         `${collection}/${partition}`,
-        { collection, partition, epoch, low, applied, at: now, state: 'following' },
+        { collection, partition, epoch, low, applied, at: now, state: state ?? 'following' },
         {},
         0,
       )
@@ -41,14 +42,30 @@ export const indexVectors = processor<IndexPorts>({
   },
 
   /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
-  async start({ partition, topicId, committed, start }, { index, markers }) {
+  async start({ partition, topicId, committed, committedAt, start, end }, { index, markers }) {
     const { marker } = await index.read([], partition)
     // From here on it can only grow: less means an older copy, also before this task has written its first.
     if (marker === null) markers.delete(partition)
     else markers.set(partition, marker)
-    // A marker about a topic that was deleted and made again says nothing of this one.
-    return Math.min(marker?.topicId === topicId ? marker.applied + 1 : start, committed ?? start)
+    if (marker === null) return { offset: Math.min(start, committed ?? start), at: 0 }
+    if (marker.topicId !== topicId) {
+      const reason = 'vectors.<space> is another topic than the one that the index was filled from'
+      return { offset: start, at: 0, hold: { state: 'source-recreated', reason } }
+    }
+    const next = marker.applied + 1
+    if (next > end) {
+      // What is written from now on gets offsets that the marker counts as applied: it must not.
+      const lowered = { ...marker, applied: end - 1, at: 0 }
+      await index.settle([], lowered)
+      markers.set(partition, lowered)
+      return { offset: next, at: 0 }
+    }
+    if (committed === null) return { offset: start, at: 0 }
+    if (committed <= next) return { offset: committed, at: committedAt }
+    return { offset: next, at: marker.at, gone: 'marker-behind-log' }
   },
+
+  away: { compare: (compared, { compare }) => compare(compared) },
 
   watch: {
     everyMs: 2_000,
@@ -111,7 +128,7 @@ function revisionOf(input: Input, { index, epoch }: IndexPorts): Read | { reject
 async function applyAll(
   revisions: readonly Read[],
   batch: Batch,
-  { index, markers, now }: IndexPorts,
+  { index, markers }: IndexPorts,
 ): Promise<Map<string, KeyPlan>> {
   const byKey = Map.groupBy(revisions, ({ key }) => key)
   const plans = new Map<string, KeyPlan>()
@@ -151,7 +168,7 @@ async function applyAll(
     topicId: batch.topicId,
     applied: Math.max(batch.through, before?.applied ?? -1),
     low: Math.max(batch.low, before?.low ?? -1),
-    at: now(),
+    at: batch.asOf,
   }
   await index.settle(
     left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),

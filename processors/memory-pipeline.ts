@@ -2,7 +2,8 @@ import type { Engine } from '../engine/embedder.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
 import type { Document } from '../schemas/records.ts'
 import { documents } from '../schemas/topics.ts'
-import { virtualClock } from '../streams/clock.ts'
+import { type VirtualClock, virtualClock } from '../streams/clock.ts'
+import type { Compared } from '../streams/processor.ts'
 import { type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { type Stage, stage } from '../streams/topology.ts'
 import { type ChunkCounts, type EmbedPorts, embedDocuments } from './embed-documents.ts'
@@ -30,14 +31,18 @@ export async function memoryPipeline({
   cacheBytesMax = 0,
   index = memoryIndex({ space: hashSpace }),
   from = 'inbox',
+  clock = virtualClock(),
+  compare = async () => Promise.reject(new Error('nothing is compared here')),
 }: {
   partitions?: number
   cacheBytesMax?: number
   index?: MemoryIndex
   from?: 'inbox' | 'documents'
+  clock?: VirtualClock
+  /** Default: a stage that would have to compare fails. */
+  compare?: (compared: Compared, driver: TestDriver) => Promise<void>
 } = {}): Promise<MemoryPipeline> {
   const engine = hashEngine()
-  const clock = virtualClock()
   const counts = { embedded: 0, fromCache: 0, fromIndex: 0 }
   const ports: EmbedPorts = {
     engine,
@@ -46,6 +51,7 @@ export async function memoryPipeline({
     epoch: 1,
     now: clock.now,
     decodeDocument: async (bytes) => (await driver.serde.decode(documents, bytes)) as Document,
+    compare: (compared) => compare(compared, driver),
     counted(each: ChunkCounts) {
       counts.embedded += each.embedded
       counts.fromCache += each.fromCache
@@ -54,7 +60,7 @@ export async function memoryPipeline({
   }
   const stages: Stage[] = [
     stage(embedDocuments, ports),
-    stage(indexVectors, { index, epoch: 1, now: clock.now, markers: new Map() }),
+    stage(indexVectors, { index, epoch: 1, now: clock.now, markers: new Map(), compare: ports.compare }),
   ]
   if (from === 'inbox') stages.unshift(stage(ingestDocuments, {}))
   const driver: TestDriver = await testTopology(stages, { partitions, clock })

@@ -1,4 +1,5 @@
 import type { DocumentVectors } from '../schemas/records.ts'
+import type { Compared } from '../streams/processor.ts'
 import type { Fence } from './fence.ts'
 
 /** The ports to the index: what the processors need of it. `connectors/qdrant` has the real one. */
@@ -69,6 +70,12 @@ export interface LeftChunks {
   readonly fence: Fence
   readonly count: number
 }
+
+/**
+ * Compares a partition of `documents` with the index, has derived again what is missing or older there and deleted what
+ * `documents` does not have, and resolves when that is applied.
+ */
+export type Compare = (compared: Compared) => Promise<void>
 
 /** What the embed stage asks the index, so as not to embed unchanged text again. */
 export interface KnownVectors {

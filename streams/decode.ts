@@ -1,4 +1,5 @@
 import type { StoredRecord } from './broker.ts'
+import { STARTS_MAX } from './crashes.ts'
 import { textOf } from './dead-letters.ts'
 import { Reject, reasonOf } from './errors.ts'
 import { partitionOf } from './partitioner.ts'
@@ -8,6 +9,14 @@ import { sizeOf } from './task-state.ts'
 import { isLowKey, type Topic } from './topic.ts'
 
 export type Decoded = { readonly input: Input; readonly inputLow: number } | { readonly low: number } | Rejected
+
+/** A record that has ended the process as often as one may: it is not even decoded again. */
+export function crashed(record: StoredRecord, topic: Topic, partitions: number): Rejected {
+  const keyed =
+    textOf(record.key) !== null && (!topic.keyed || partitionOf(record.key!, partitions) === record.partition)
+  const reject = `the process ended ${STARTS_MAX} times while it worked on this record alone; look at its size and text, and send it again changed`
+  return { reject, class: 'crash', record, publish: [], keyed }
+}
 
 export interface Rejected {
   readonly reject: string

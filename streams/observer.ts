@@ -5,6 +5,8 @@ export interface Observer {
   handled(event: TopicPartition & { processor: string; records: number; rejected: number; ms: number }): void
   moved(event: TopicPartition & { processor: string; low: number; end: number }): void
   retried(event: TopicPartition & { processor: string; attempt: number; error: Error }): void
+  /** Offsets that were removed from a log before they were handled. */
+  lost(event: TopicPartition & { processor: string; offsets: number }): void
   /** A task began (again), or lost its partition. */
   task(
     event: TopicPartition & {
@@ -16,4 +18,4 @@ export interface Observer {
   ): void
 }
 
-export const silent: Observer = { handled() {}, moved() {}, retried() {}, task() {} }
+export const silent: Observer = { handled() {}, moved() {}, retried() {}, lost() {}, task() {} }

@@ -21,6 +21,8 @@ export interface SourcePosition {
 export interface PositionStore {
   /** The first offset that is not handled; null if the source partition was never seen. */
   next(): Promise<number | null>
+  /** How far a former topic of this name was read, if there was one; null once this one was. */
+  former(): number | null
   commit(records: readonly NewRecord[], through: number): Promise<readonly Position[]>
   close(): Promise<void>
 }
@@ -49,6 +51,13 @@ export async function ingestPositions(
         async next() {
           await table.sync()
           return table.get(key)?.next ?? null
+        },
+        former() {
+          if (table.get(key) !== undefined) return null
+          const formers = [...table.entries()].filter(
+            ([, { topic: of, partition }]) => of === source.topic && partition === source.partition,
+          )
+          return formers.reduce<number | null>((most, [, { next }]) => Math.max(most ?? 0, next), null)
         },
         async commit(records, through) {
           const position: SourcePosition = {

@@ -1,4 +1,6 @@
 import type { Position } from './broker.ts'
+import type { Place } from './start.ts'
+import type { StateName } from './states.ts'
 import type { Topic } from './topic.ts'
 
 /**
@@ -22,11 +24,25 @@ export interface Processor<Ports = never> {
   /** The position is written in the same transaction as the output; Kafka's committed offsets are not used. */
   readonly transactional?: { readonly positions: Topic }
   /** Where to begin when a partition is assigned; null: at the committed offset, or at the start of the log. */
-  start?(assigned: StartAt, ports: Ports): Promise<number | null>
+  start?(assigned: StartAt, ports: Ports): Promise<Place | null>
+  /** The stage keeps something equal to the first source: what it may have missed while it was away is found by comparing. */
+  readonly away?: Away<Ports>
   /** Looked at now and then while a partition is ours and nothing is under way, so that a changed world is noticed without traffic. */
   readonly watch?: { readonly everyMs: number; check(partition: number, ports: Ports): Promise<void> }
   /** One outcome for each record, in order. A throw means that the world is not well: the same batch comes again. */
   process(batch: Batch, ports: Ports): Promise<readonly Outcome[]>
+}
+
+export interface Away<Ports> {
+  /** Resolves when what differs between the partition of the first source and what the stage keeps is healed. `Retry` while that cannot be known. */
+  compare(compared: Compared, ports: Ports): Promise<void>
+}
+
+export interface Compared {
+  readonly partition: number
+  /** The watermark, if it were not held: everything up to this, inclusive, was handed on. */
+  readonly low: number
+  readonly signal: AbortSignal
 }
 
 export type Watermark<Ports> =
@@ -40,6 +56,8 @@ export interface StartAt {
   /** Kafka's id of the topic: positions that were written about another topic of this name mean nothing. */
   readonly topicId: string
   readonly committed: number | null
+  /** Everything that was written before this lies before `committed`, ms since 1970; 0: not known. */
+  readonly committedAt: number
   readonly start: number
   readonly end: number
 }
@@ -52,6 +70,8 @@ export interface Batch {
   readonly through: number
   /** The watermark that came with the records or in progress records; -1 if none yet. */
   readonly low: number
+  /** Everything that was written to the topic before this is handled once this batch is, ms since 1970. Only meaningful with one lane. */
+  readonly asOf: number
   /** Aborted when the partition is no longer ours: check it before every side effect. */
   readonly signal: AbortSignal
 }
@@ -89,6 +109,8 @@ export interface Mark {
   readonly low: number
   /** Every offset of the input up to this, inclusive, is handled. */
   readonly applied: number
+  /** What holds the watermark back; null: nothing does. */
+  readonly state: StateName | null
   readonly now: number
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { Fatal, NotOwner, Reject, Retry, reasonOf, StartOver } from './errors.ts'
 import type { Observer } from './observer.ts'
+import { type Opened, openingOf } from './opening.ts'
 import { ingestPositions, type PositionStore } from './positions.ts'
 import type { Processor } from './processor.ts'
 import type { Serde } from './serde.ts'
@@ -24,8 +25,24 @@ export interface Runtime {
   /** Where named states are raised; default: nobody looks. */
   readonly states?: States
   readonly sessionTimeoutMs?: number
+  /** Asked at each start of a task for each topic of its stage. Rejects with `Retry` while the topic is not the one that it should be. */
+  identified?(topic: Topic, id: string): Promise<{ readonly recreated: boolean }>
   /** Called once, when a processor can never go on; the process should end and say why. */
   failed(error: Error): void
+}
+
+/** Kafka's ids of the topics by name, and whether the first source was another topic before. */
+interface Identities {
+  readonly ids: ReadonlyMap<string, string>
+  readonly recreated: boolean
+}
+
+interface Running<Ports> {
+  readonly task: Task<Ports>
+  readonly at: TopicPartition
+  readonly ids: ReadonlyMap<string, string>
+  stopped(error: Error): void
+  release(): Promise<void>
 }
 
 /** A processor at work. */
@@ -33,6 +50,8 @@ export interface Runner {
   readonly group: string
   /** No work is under way and nothing waits. */
   idle(): boolean
+  /** Begins anew where a topic is not the one any more that it was. Asked now and then by whoever runs the stage. */
+  recheck(): Promise<void>
   /** Lets go of the partitions: what is acknowledged is committed, the rest is the next owner's. */
   close(): Promise<void>
 }
@@ -52,10 +71,11 @@ export async function runProcessor<Ports>(
   const { states = new States(clock.now) } = runtime
   const group = groupOf(scope, processor)
   const topicsByName = new Map(processor.from.map((topic) => [nameIn(scope, topic), topic]))
-  const topicIds = new Map((await broker.admin.topics()).map(({ name, id }) => [name, id]))
   const positions = processor.transactional ? await ingestPositions(processor.transactional.positions, runtime) : null
   const producer = processor.transactional ? null : await broker.producer()
-  const tasks = new Map<string, { task: Task<Ports>; release(): Promise<void> }>()
+  const tasks = new Map<string, Running<Ports>>()
+  /** Every id that this process has had in the group. */
+  const ownIds = new Set<string>()
   const generations = new Map<string, number>()
   let closed = false
   let consumer: GroupConsumer | null = null
@@ -68,89 +88,113 @@ export async function runProcessor<Ports>(
     runtime.failed(new Fatal(`${processor.name} stopped`, { cause: error }))
   }
 
-  /** Where to begin: what the processor says, else its transactional position, else the committed offset, else the log's start. */
-  const startOf = async (
-    at: Assignment,
-    store: PositionStore | null,
-  ): Promise<{ start: number; lost: string | null }> => {
-    const wanted = store
-      ? await store.next()
-      : ((await processor.start?.({ ...at, topicId: topicIds.get(at.topic) ?? '' }, ports)) ?? at.committed)
-    if (wanted === null) return { start: at.start, lost: null }
-    if (wanted > at.end) {
-      // The log was cut. What a transactional stage has handled it never hands on again, or old versions would follow newer
-      // ones; for the others a repetition changes nothing, and what is skipped is lost.
-      const start = store ? at.end : at.start
-      return { start, lost: `${wanted} is behind the end of the log, ${at.end}, which was cut; beginning at ${start}` }
+  /** Kafka's ids of the topics now. Whoever asks while others ask gets their answer. */
+  let asking: Promise<Map<string, string>> | null = null
+  const topicIdsNow = (): Promise<Map<string, string>> => {
+    asking ??= broker.admin
+      .topics()
+      .then((topics) => new Map(topics.map(({ name, id }) => [name, id])))
+      .finally(() => {
+        asking = null
+      })
+    return asking
+  }
+
+  /** The ids of this stage's topics, once each is the one that it should be. */
+  const identify = async (): Promise<Identities> => {
+    const ids = await topicIdsNow()
+    let recreated = false
+    for (const topic of [...processor.from, ...processor.to]) {
+      const name = nameIn(scope, topic)
+      const id = ids.get(name)
+      if (id === undefined) throw new Retry(goneTopic(name), { state: 'source-recreated' })
+      const identity = await runtime.identified?.(topic, id)
+      if (topic === processor.from[0]) recreated = identity?.recreated ?? false
     }
-    if (wanted < at.start)
-      return {
-        start: at.start,
-        lost: `${wanted} is not in the log any more, which begins at ${at.start}: what was between was removed before it was handled`,
-      }
-    return { start: wanted, lost: null }
+    return { ids, recreated }
+  }
+
+  const living = async (): Promise<ReadonlySet<string>> => {
+    const member = await joined.promise
+    return new Set([...ownIds, ...(await member.members())])
   }
 
   const begin = async (assignment: Assignment): Promise<number> => {
+    const { topic, partition } = assignment
     const key = keyOf(assignment)
     const generation = (generations.get(key) ?? 0) + 1
     generations.set(key, generation)
     await tasks.get(key)?.release()
     const stillOurs = () => !closed && generations.get(key) === generation
-    const subject = subjectOf({ processor: processor.name, ...assignment })
+    const at = { processor: processor.name, topic, partition }
+    const subject = subjectOf(at)
     let waitedFor: StateName | null = null
     for (let attempt = 1; ; attempt++) {
       let store: PositionStore | null = null
       try {
-        store = positions && (await positions.open({ topicId: topicIds.get(assignment.topic) ?? '', ...assignment }))
-        const { start, lost } = await startOf(assignment, store)
-        if (!stillOurs()) {
-          await store?.close()
-          throw new NotOwner(`${key} was given away while it was being started`)
-        }
-        const own = store
-        const task = new Task(
-          { topic: assignment.topic, partition: assignment.partition },
-          start,
-          assignment.end,
-          contextOf(assignment, own, generation),
-        )
+        const own = (await joined.promise).id()
+        ownIds.add(own)
+        const { ids, recreated } = await identify()
+        const topicId = ids.get(topic)!
+        store = positions && (await positions.open({ topicId, ...assignment }))
+        const isFirst = topicsByName.get(topic) === processor.from[0]
+        const context = { processor, ports, broker, clock, topicId, isFirst, recreated, own, living }
+        const opened = await openingOf(assignment, store, context)
+        if (!stillOurs()) throw new NotOwner(`${key} was given away while it was being started`)
+        tell(at, opened, store?.former() ?? null)
+        const kept = store
+        const taskContext = contextOf(assignment, topicId, kept, generation)
+        const task = new Task({ topic, partition }, opened.opening, taskContext)
         tasks.set(key, {
           task,
+          at: { topic, partition },
+          ids,
+          stopped: taskContext.stopped,
           async release() {
             task.abandon()
             tasks.delete(key)
-            await own?.close()
+            await kept?.close()
           },
         })
-        if (waitedFor !== null) states.clear(waitedFor, subject)
-        observer.task({
-          processor: processor.name,
-          topic: assignment.topic,
-          partition: assignment.partition,
-          state: 'started',
-          offset: start,
-          ...(lost !== null && { reason: lost }),
-        })
-        return start
+        return opened.opening.offset
       } catch (error) {
         await store?.close().catch(() => {})
         if (!(error instanceof Retry || error instanceof StartOver) || !stillOurs()) throw error
-        observer.retried({
-          processor: processor.name,
-          topic: assignment.topic,
-          partition: assignment.partition,
-          attempt,
-          error,
-        })
-        if (error.state !== null && attempt > 1) {
-          waitedFor = error.state
-          states.raise(error.state, subject, reasonOf(error))
-        }
+        observer.retried({ ...at, attempt, error })
+        if (waitedFor !== error.state && waitedFor !== null) states.clear(waitedFor, subject)
+        waitedFor = error.state
+        if (waitedFor !== null) states.raise(waitedFor, subject, reasonOf(error))
         await clock.wait(Math.min(START_DELAY_MS * 2 ** Math.min(attempt, 6), START_DELAY_MAX_MS))
         if (!stillOurs()) throw error
       }
     }
+  }
+
+  /** Says what is out of order where a task begins. States of an earlier start are over, unless they are this one's too. */
+  const tell = (
+    at: TopicPartition & { processor: string },
+    { opening, hold, lost }: Opened,
+    former: number | null,
+  ): void => {
+    const subject = subjectOf(at)
+    for (const { name } of states.present().filter((state) => state.subject === subject))
+      if (name !== hold?.state && name !== 'dead-letters-unavailable') states.clear(name, subject)
+    if (hold !== null) states.raise(hold.state, subject, hold.reason, { blocking: false })
+    if (lost !== null) {
+      states.raise('offset-out-of-range', subject, lost.reason, { stays: true })
+      observer.lost({ ...at, offsets: lost.offsets })
+    }
+    if (former !== null)
+      states.raise(
+        'source-recreated',
+        subject,
+        `${former} offsets of the former topic were read, and what came after them is lost unless it is sent again; this one is read from its start`,
+        { blocking: false, stays: true },
+      )
+    const { starts, until } = opening.crashes
+    const alone = until >= 0 ? `records go one by one up to ${until}, since the process has died here` : null
+    const reason = hold?.reason ?? lost?.reason ?? alone ?? (starts > 1 ? `start ${starts} at this place` : null)
+    observer.task({ ...at, state: 'started', offset: opening.offset, ...(reason !== null && { reason }) })
   }
 
   /** A transaction that was refused for its dead letters is the state of those: it begins again until they are taken. */
@@ -171,11 +215,16 @@ export async function runProcessor<Ports>(
     if (withLetters) states.clear('dead-letters-unavailable', subjectOf({ processor: processor.name, ...at }))
   }
 
-  const contextOf = (at: TopicPartition, store: PositionStore | null, generation: number): TaskContext<Ports> => ({
+  const contextOf = (
+    at: TopicPartition,
+    topicId: string,
+    store: PositionStore | null,
+    generation: number,
+  ): TaskContext<Ports> => ({
     processor,
     ports,
     topic: topicsByName.get(at.topic)!,
-    topicId: topicIds.get(at.topic) ?? '',
+    topicId,
     scope,
     serde,
     clock,
@@ -188,8 +237,8 @@ export async function runProcessor<Ports>(
     bury: (letters) => bury(letters, nameIn(scope, deadLetters), broker, producer),
     pause: () => consumer?.pause(at),
     resume: () => consumer?.resume(at),
-    commit: (next) =>
-      consumer?.commit([{ ...at, offset: next }]) ??
+    commit: (next, metadata) =>
+      consumer?.commit([{ topic: at.topic, partition: at.partition, offset: next, metadata }]) ??
       Promise.reject(new Retry('the consumer is still joining its group')),
     stopped(error) {
       if (generations.get(keyOf(at)) !== generation) return
@@ -216,8 +265,8 @@ export async function runProcessor<Ports>(
         broker.admin.offsets(at.topic),
       ])
       const log = offsets.find(({ partition }) => partition === at.partition)!
-      const offset = committed.find(({ partition }) => partition === at.partition)?.offset ?? null
-      const start = await begin({ ...at, committed: offset, start: log.start, end: log.end })
+      const { offset = null, metadata = '' } = committed.find(({ partition }) => partition === at.partition) ?? {}
+      const start = await begin({ ...at, committed: offset, metadata, start: log.start, end: log.end })
       member.seek({ ...at, offset: start })
       member.resume(at)
     } catch (error) {
@@ -258,6 +307,20 @@ export async function runProcessor<Ports>(
 
   return {
     group,
+    async recheck() {
+      const now = await topicIdsNow()
+      const names = [...processor.from, ...processor.to].map((topic) => nameIn(scope, topic))
+      for (const name of names) {
+        const subject = `${processor.name} on ${name}`
+        if (now.has(name)) states.clear('source-recreated', subject)
+        else states.raise('source-recreated', subject, goneTopic(name))
+      }
+      for (const { ids, at, stopped } of [...tasks.values()]) {
+        const changed = names.find((name) => ids.get(name) !== now.get(name))
+        if (changed === undefined) continue
+        stopped(new StartOver(`${changed} was deleted${now.has(changed) ? ' and created again' : ''}, at ${keyOf(at)}`))
+      }
+    },
     idle: () => [...tasks.values()].every(({ task }) => task.idle),
     async close() {
       closed = true
@@ -272,6 +335,9 @@ export async function runProcessor<Ports>(
     },
   }
 }
+
+const goneTopic = (name: string): string =>
+  `topic ${name} is gone; restore it, or create it again (a role that starts does)`
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`
 

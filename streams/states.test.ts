@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Reject, Retry } from './errors.ts'
+import { silent } from './observer.ts'
 import { processor, put } from './processor.ts'
 import { type NamedState, States } from './states.ts'
 import { testDriver } from './test-driver.ts'
@@ -167,3 +168,60 @@ for (const transactional of [false, true]) {
     assert.deepEqual(names(driver.states), [])
   })
 }
+
+test('offsets that were removed before a transactional stage read them are counted, and the state stays', async () => {
+  let lost = 0
+  const observer = {
+    ...silent,
+    lost({ offsets }: { offsets: number }) {
+      lost += offsets
+    },
+  }
+  await using driver = await testDriver(copying(undefined, true), {}, { observer })
+  await driver.pipe({ key: 'a', value: { text: 'a' } })
+  await driver.stop()
+  for (const text of ['b', 'c', 'd']) await driver.pipe({ key: text, value: { text } })
+  driver.broker.truncate({ topic: 'source', partition: 0, offset: 3 })
+
+  await driver.start()
+  const during = driver.states.present()
+  await driver.pipe({ key: 'e', value: { text: 'e' } })
+
+  assert.deepEqual(
+    during.map(({ name, blocking }) => [name, blocking]),
+    [['offset-out-of-range', false]],
+  )
+  assert.match(during[0]!.detail, /2 offsets were removed/)
+  assert.equal(lost, 2)
+  assert.deepEqual(names(driver.states), ['offset-out-of-range'])
+  assert.deepEqual(
+    (await driver.values(sink)).map((value) => value?.text),
+    ['a', 'd', 'e'],
+  )
+})
+
+test('a source that was deleted and created again is noticed at work, read from its start, and it is said what that means', async () => {
+  await using driver = await testDriver(copying(undefined, true), {})
+  await driver.pipe({ key: 'a', value: { text: 'a' } }, { key: 'b', value: { text: 'b' } })
+  await driver.broker.admin.deleteTopics(['source'])
+  await driver.recheck()
+  await driver.advance(1_000)
+  const gone = driver.states.present()
+  await driver.broker.admin.createTopics([{ name: 'source', partitions: 1, replicationFactor: 1, config: {} }])
+  await driver.pipe({ key: 'c', value: { text: 'c' } })
+
+  await driver.recheck()
+  for (let i = 0; i < 5; i++) await driver.advance(5_000)
+  const [state, ...more] = driver.states.present()
+
+  assert.deepEqual(
+    gone.map(({ name, blocking }) => [name, blocking]),
+    [['source-recreated', true]],
+  )
+  assert.deepEqual([state?.name, state?.blocking, more], ['source-recreated', false, []])
+  assert.match(state!.detail, /^2 offsets of the former topic were read/)
+  assert.deepEqual(
+    (await driver.values(sink)).map((value) => value?.text),
+    ['a', 'b', 'c'],
+  )
+})

@@ -25,7 +25,7 @@ interface Kind {
 export const stateKinds = {
   'source-recreated': {
     means:
-      'A topic was deleted and created again, so its offsets begin anew. For documents nothing is touched until the new topic is accepted; a new source is read from its start, and a new vectors.<space> is filled and compared with documents.',
+      'A topic was deleted, or deleted and created again, so that its offsets begin anew. For documents nothing is touched until the new topic is accepted; a new source is read from its start, and a new vectors.<space> is filled and compared with documents.',
     advice:
       'For documents: restore the topic, or accept the new one with freshet epoch --accept. For the others: nothing; what was not read of a deleted source is to be sent again.',
     blocking: true,
@@ -108,14 +108,14 @@ export class States {
   clear(name: StateName, subject: string): void {
     const key = keyOf(name, subject)
     const state = this.#present.get(key)
-    if (state === undefined) return
+    if (state === undefined || state.stays) return
     this.#present.delete(key)
     this.#listener.ended(state, this.#now() - state.since)
   }
 
   /** Of a subject that is gone from this process. */
   clearAll(subject: string): void {
-    for (const state of this.present()) if (state.subject === subject && !state.stays) this.clear(state.name, subject)
+    for (const state of this.present()) if (state.subject === subject) this.clear(state.name, subject)
   }
 
   has(name: StateName, subject: string): boolean {

@@ -7,6 +7,7 @@ import { nameIn, type Scope, type Topic } from './topic.ts'
 /** A compacted topic as a map: its latest value for each key, read whole and then followed. */
 export interface Table<V> {
   get(key: string): V | undefined
+  entries(): Iterable<readonly [string, V]>
   /** Resolves when everything that was in the topic at the time of the call is in the table. */
   sync(): Promise<void>
   close(): Promise<void>
@@ -76,6 +77,7 @@ export async function openTable<V>(
 
   return {
     get: (key) => values.get(key),
+    entries: () => values.entries(),
     async sync() {
       const ends = await broker.admin.offsets(name)
       const behind = () => ends.some(({ partition, start, end }) => end > start && (next.get(partition) ?? 0) < end)

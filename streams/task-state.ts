@@ -11,10 +11,11 @@ export class TaskState {
   /** The next offset that is expected from the broker. */
   next: number
   #low: number
+  #lowAt = 0
   readonly #waiting: StoredRecord[] = []
   readonly #busyKeys = new Map<string, number>()
   /** Offsets received and not finished, ascending. */
-  readonly #open: number[] = []
+  readonly #open: { readonly offset: number; readonly timestamp: number }[] = []
   readonly #finished = new Set<number>()
   #bytes = 0
 
@@ -26,6 +27,11 @@ export class TaskState {
   /** Everything up to this offset, inclusive, is finished or holds no record. */
   get low(): number {
     return this.#low
+  }
+
+  /** When the last record that `low` has passed was written, ms since 1970; 0 before the first. */
+  get lowAt(): number {
+    return this.#lowAt
   }
 
   /** Bytes received and not finished. */
@@ -51,7 +57,7 @@ export class TaskState {
       if (record.offset < this.next) continue
       this.next = record.offset + 1
       this.#waiting.push(record)
-      this.#open.push(record.offset)
+      this.#open.push({ offset: record.offset, timestamp: record.timestamp })
       this.#bytes += sizeOf(record)
     }
     this.next = Math.max(this.next, next)
@@ -103,9 +109,10 @@ export class TaskState {
 
   #advance(): void {
     let done = 0
-    while (done < this.#open.length && this.#finished.delete(this.#open[done]!)) done++
+    while (done < this.#open.length && this.#finished.delete(this.#open[done]!.offset)) done++
+    if (done > 0) this.#lowAt = Math.max(this.#lowAt, this.#open[done - 1]!.timestamp)
     if (done > 0) this.#open.splice(0, done)
-    this.#low = this.#open.length === 0 ? this.next - 1 : this.#open[0]! - 1
+    this.#low = this.#open.length === 0 ? this.next - 1 : this.#open[0]!.offset - 1
   }
 }
 

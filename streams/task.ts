@@ -1,12 +1,14 @@
 import { Attempts, type AttemptsContext } from './attempts.ts'
 import type { Fetched, NewRecord, StoredRecord, TopicPartition } from './broker.ts'
-import { decodeRecord, type Rejected } from './decode.ts'
-import { Retry, reasonOf } from './errors.ts'
+import { Commits, type Opening } from './commits.ts'
+import { crashed, decodeRecord, type Rejected } from './decode.ts'
+import { NotOwner, Retry } from './errors.ts'
 import { type Handled, type OutboxContext, recordOf, recordsFor } from './outbox.ts'
-import type { Outcome, Processor } from './processor.ts'
+import type { Away, Outcome, Processor } from './processor.ts'
 import { type StateName, subjectOf } from './states.ts'
 import { type Taken, TaskState } from './task-state.ts'
 import { lowKey, nameIn } from './topic.ts'
+import { watchWorld } from './watch-world.ts'
 
 /** What a task needs of the process that runs it. */
 export interface TaskContext<Ports> extends OutboxContext, AttemptsContext<Ports> {
@@ -17,7 +19,7 @@ export interface TaskContext<Ports> extends OutboxContext, AttemptsContext<Ports
   bury(letters: readonly NewRecord[]): Promise<unknown>
   pause(): void
   resume(): void
-  commit(next: number): Promise<void>
+  commit(next: number, metadata: string): Promise<void>
   /** The task cannot go on: `StartOver` begins it again, anything else ends the process. */
   stopped(error: Error): void
 }
@@ -36,33 +38,50 @@ export class Task<Ports> {
   #draining = false
   #drained: (() => void) | null = null
   #paused = false
-  #committed: number
-  #committing: Promise<void> | null = null
-  #commitAt = 0
+  readonly #opening: TaskOpening
+  readonly #commits: Commits
+  #opened: Promise<void> | null = null
+  /** The state that holds the watermark; null: nothing does. */
+  #held: StateName | null
+  #comparing = false
   #low = -1
   #markedLow = -1
   #markedAt = 0
   #end: number
+  /** When the end was told. */
+  #endAt: number
 
-  constructor(at: TopicPartition, start: number, end: number, context: TaskContext<Ports>) {
+  constructor(at: TopicPartition, opening: TaskOpening, context: TaskContext<Ports>) {
     this.at = at
     this.#context = context
-    this.#state = new TaskState(start)
+    this.#state = new TaskState(opening.offset)
     this.#attempts = new Attempts(at, context, this.#stop.signal)
-    this.#committed = start
-    this.#end = end
+    this.#opening = opening
+    this.#held = opening.held
+    this.#end = opening.end
+    this.#endAt = context.clock.now()
+    this.#commits = new Commits(opening, {
+      clock: context.clock,
+      topicId: context.topicId,
+      transactional: context.processor.transactional !== undefined,
+      commit: (next, metadata) => context.commit(next, metadata),
+      committed: () => {
+        if (this.#state.idle) this.#commit()
+      },
+    })
     this.#report()
     this.#pump()
-    void this.#watch()
+    void watchWorld(at, context, { busy: () => this.#lanes > 0, signal: this.#stop.signal })
   }
 
   get idle(): boolean {
-    return this.#lanes === 0 && this.#committing === null
+    return this.#lanes === 0 && !this.#commits.running && (!this.#comparing || this.#held === null)
   }
 
   receive(fetched: Fetched): void {
     if (this.#stop.signal.aborted) return
     this.#end = Math.max(this.#end, fetched.end)
+    this.#endAt = this.#context.clock.now()
     try {
       this.#state.receive(fetched)
     } catch (error) {
@@ -91,16 +110,18 @@ export class Task<Ports> {
     late.abort()
   }
 
-  /** Commits what is acknowledged. */
-  async flush(): Promise<void> {
-    await this.#committing
-    await this.#commit()
+  /** Commits what is acknowledged, and that the task came to a clean end. */
+  flush(): Promise<void> {
+    return this.#commits.close(this.#state.low + 1, this.#asOf)
   }
 
   #pump(): void {
     const { processor } = this.#context
-    while (!this.#draining && !this.#stop.signal.aborted && this.#lanes < (processor.lanesMax ?? 1)) {
-      const taken = this.#state.take(processor.batch) ?? this.#holesToMark()
+    while (!this.#draining && !this.#stop.signal.aborted) {
+      const oneByOne = this.#commits.isolates(this.#state.low + 1)
+      if (this.#lanes >= (oneByOne ? 1 : (processor.lanesMax ?? 1))) break
+      const taken =
+        this.#state.take(oneByOne ? { ...processor.batch, recordsMax: 1 } : processor.batch) ?? this.#holesToMark()
       if (taken === null) break
       this.#lanes++
       void this.#run(taken)
@@ -114,33 +135,7 @@ export class Task<Ports> {
         })
     }
     void this.#carryLow()
-  }
-
-  async #watch(): Promise<void> {
-    const { processor, ports, clock, states } = this.#context
-    if (processor.watch === undefined) return
-    const { signal } = this.#stop
-    const subject = subjectOf({ processor: processor.name, ...this.at })
-    let unwell: StateName | null = null
-    for (;;) {
-      await clock.wait(processor.watch.everyMs, signal)
-      if (signal.aborted) return
-      if (this.#lanes > 0) continue
-      try {
-        await processor.watch.check(this.at.partition, ports)
-        if (unwell !== null) states.clear(unwell, subject)
-        unwell = null
-      } catch (error) {
-        if (signal.aborted) return
-        if (error instanceof Retry) {
-          unwell = error.state
-          if (unwell !== null) states.raise(unwell, subject, reasonOf(error))
-          continue
-        }
-        this.#context.stopped(error as Error)
-        return
-      }
-    }
+    this.#compareIfPassed()
   }
 
   /** Offsets without records move the watermark too: an empty batch tells it on. */
@@ -152,15 +147,17 @@ export class Task<Ports> {
 
   async #run({ records, through }: Taken): Promise<void> {
     const { processor, clock, observer } = this.#context
+    await this.#open()
     const began = clock.now()
-    const { handled, unreadable, low } = await this.#decode(records)
+    const { handled, unreadable, low } = (await this.#condemned(records)) ?? (await this.#decode(records))
     this.#low = Math.max(this.#low, low)
     const batch = {
       partition: this.at.partition,
       topicId: this.#context.topicId,
       records: handled.map(({ input }) => input),
       through,
-      low: this.#low,
+      low: this.#held === null ? this.#low : -1,
+      asOf: this.#asOfBatch(records, through),
       signal: this.#stop.signal,
     }
     const skipped = handled.length === 0 && processor.watermark?.kind !== 'published'
@@ -181,12 +178,26 @@ export class Task<Ports> {
       this.#paused = false
       this.#context.resume()
     }
-    if (this.#state.idle || clock.now() - this.#commitAt >= COMMIT_EVERY_MS) void this.#commit()
+    this.#commit()
   }
 
-  async #decode(
-    records: readonly StoredRecord[],
-  ): Promise<{ handled: Handled[]; unreadable: Rejected[]; low: number }> {
+  /** As `#asOf`, once this batch is handled as well. Only meaningful with one lane. */
+  #asOfBatch(records: readonly StoredRecord[], through: number): number {
+    if (through + 1 >= Math.max(this.#end, this.#state.next)) return this.#endAt
+    return records.reduce((latest, { timestamp }) => Math.max(latest, timestamp), this.#asOf)
+  }
+
+  /** While records go one by one, each is on record before it is worked on; one that has ended the process too often is not worked on. */
+  async #condemned(records: readonly StoredRecord[]): Promise<Decoded | null> {
+    const [record] = records
+    if (record === undefined || records.length > 1 || !this.#commits.isolates(record.offset)) return null
+    const condemned = await this.#attempts.patiently(() => patientOwner(() => this.#commits.attempt(record.offset)))
+    if (!condemned) return null
+    const { topic, partitionsOf } = this.#context
+    return { handled: [], unreadable: [crashed(record, topic, partitionsOf(topic))], low: -1 }
+  }
+
+  async #decode(records: readonly StoredRecord[]): Promise<Decoded> {
     const handled: Handled[] = []
     const unreadable: Rejected[] = []
     let low = -1
@@ -212,10 +223,11 @@ export class Task<Ports> {
     through: number,
   ): Promise<number> {
     const { processor, ports, clock } = this.#context
-    const { records, rejections } = recordsFor(handled, outcomes, unreadable, this.#state.low, this.#context)
+    const { records, rejections } = recordsFor(handled, outcomes, unreadable, this.#told, this.#context)
     const { watermark } = processor
     if (watermark?.kind === 'published') {
-      const mark = { partition: this.at.partition, low: this.#low, applied: through, now: clock.now() }
+      const low = this.#held === null ? this.#low : -1
+      const mark = { partition: this.at.partition, low, applied: through, state: this.#held, now: clock.now() }
       records.push(recordOf(watermark.record(mark, ports), {}, this.#context))
     }
     if (records.length > 0 || processor.transactional) {
@@ -245,7 +257,7 @@ export class Task<Ports> {
     const { processor, clock, scope, serde, topic } = this.#context
     const { watermark } = processor
     if (watermark?.kind !== 'carried' || topic !== processor.from[0] || this.#stop.signal.aborted) return
-    const low = this.#state.low
+    const low = this.#told
     const now = clock.now()
     if (low <= this.#markedLow || (!this.#state.idle && now - this.#markedAt < LOW_EVERY_MS)) return
     const before = this.#markedLow
@@ -272,22 +284,52 @@ export class Task<Ports> {
     }
   }
 
-  async #commit(): Promise<void> {
-    const next = this.#state.low + 1
-    if (this.#context.processor.transactional || this.#committing !== null || next <= this.#committed) return
-    this.#commitAt = this.#context.clock.now()
-    this.#committing = this.#context
-      .commit(next)
-      .then(() => {
-        this.#committed = next
-      })
-      // Not ours any more, or out of reach: the next commit, or the next owner, says it again.
-      .catch(() => {})
-    await this.#committing
-    this.#committing = null
-    if (this.#state.idle && this.#state.low + 1 > this.#committed && !this.#stop.signal.aborted) {
-      if (this.#committed === next) await this.#commit()
-    }
+  #commit(): void {
+    if (this.#stop.signal.aborted) return
+    this.#commits.advance(this.#state.low + 1, this.#asOf, this.#state.idle)
+  }
+
+  /** Everything that was written before this is handled, ms since 1970. */
+  get #asOf(): number {
+    const caughtUp = this.#state.idle && this.#state.low + 1 >= this.#end
+    return caughtUp ? this.#endAt : Math.max(this.#opening.at, this.#state.lowAt)
+  }
+
+  /** What this stage says of its watermark: while it is held, what it said when it began. */
+  get #told(): number {
+    return this.#held === null ? this.#state.low : this.#opening.offset - 1
+  }
+
+  /** Once everything is passed that was there when a held task began, the partition is compared, and the watermark goes on. */
+  #compareIfPassed(): void {
+    const { away } = this.#context.processor
+    if (this.#held === null || this.#comparing || away === undefined || this.#state.low + 1 < this.#opening.end) return
+    this.#comparing = true
+    void this.#compare(away).catch((error) => {
+      if (!this.#stop.signal.aborted) this.#context.stopped(error)
+    })
+  }
+
+  async #compare(away: Away<Ports>): Promise<void> {
+    const { processor, ports, states } = this.#context
+    await this.#open()
+    const { partition } = this.at
+    await this.#attempts.patiently(() => {
+      const low = processor.watermark?.kind === 'published' ? this.#low : this.#state.low
+      return away.compare({ partition, low, signal: this.#stop.signal }, ports)
+    })
+    this.#stop.signal.throwIfAborted()
+    states.clear(this.#held!, subjectOf({ processor: processor.name, ...this.at }))
+    this.#held = null
+    this.#markedLow = -1
+    this.#commits.release(this.#state.low + 1, this.#asOf)
+    this.#pump()
+  }
+
+  /** Nothing is worked on before its start is on record. */
+  #open(): Promise<void> {
+    this.#opened ??= this.#attempts.patiently(() => patientOwner(() => this.#commits.open()))
+    return this.#opened
   }
 
   #report(): void {
@@ -300,7 +342,27 @@ export class Task<Ports> {
   }
 }
 
+/** Where a task begins. */
+export interface TaskOpening extends Opening {
+  /** The end of the log at that time. */
+  readonly end: number
+}
+
+interface Decoded {
+  readonly handled: Handled[]
+  readonly unreadable: Rejected[]
+  readonly low: number
+}
+
+/** What is no longer ours is taken away in a moment; until then whoever needs it waits. */
+async function patientOwner<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw error instanceof NotOwner ? new Retry(error.message, { cause: error }) : error
+  }
+}
+
 /** Received and not finished, per partition; above it the partition is paused (K10, K15). */
 const QUEUED_BYTES_MAX = 16 * 1024 * 1024
-const COMMIT_EVERY_MS = 500
 const LOW_EVERY_MS = 200

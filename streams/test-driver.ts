@@ -3,11 +3,12 @@ import { type MemoryBroker, memoryBroker } from './brokers/memory.ts'
 import { type VirtualClock, virtualClock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { Reject } from './errors.ts'
+import { mortalBroker } from './mortal-broker.ts'
 import { type Observer, silent } from './observer.ts'
 import { partitionOf } from './partitioner.ts'
 import type { Processor } from './processor.ts'
 import { localRegistry } from './registry.ts'
-import { groupOf, runProcessor } from './runner.ts'
+import { groupOf, type Runtime, runProcessor } from './runner.ts'
 import { avroSerde, type Serde } from './serde.ts'
 import { States } from './states.ts'
 import { type AvroSchema, isLowKey, nameIn, type Scope, type Topic, topic } from './topic.ts'
@@ -32,8 +33,14 @@ export interface TestDriver extends AsyncDisposable {
   rejected(): Promise<readonly { key: string | null; reason: string }[]>
   /** The watermarks that progress records carried, in order. */
   lows(topic: Topic): Promise<readonly number[]>
-  /** Ends the stages without a word, and starts new ones: what a crash leaves is found again. */
+  /** Ends the stages as they are asked to end, and starts new ones. */
   restart(): Promise<void>
+  stop(): Promise<void>
+  start(): Promise<void>
+  /** The process of the stages dies in the middle of whatever it does, and another one starts. */
+  crash(): Promise<void>
+  /** As the runner's, for all stages. */
+  recheck(): Promise<void>
   /** All consumer groups begin at the start of the log again. */
   redeliver(): Promise<void>
   readonly broker: MemoryBroker
@@ -79,12 +86,19 @@ export interface DriverOptions {
   readonly clock?: VirtualClock
   readonly observer?: Observer
   readonly states?: States
+  readonly identified?: Runtime['identified']
 }
 
 /** Several stages, each feeding the next. */
 export async function testTopology(
   stages: readonly Stage[],
-  { partitions = 1, clock = virtualClock(), observer = silent, states = new States(clock.now) }: DriverOptions = {},
+  {
+    partitions = 1,
+    clock = virtualClock(),
+    observer = silent,
+    states = new States(clock.now),
+    identified,
+  }: DriverOptions = {},
 ): Promise<TestDriver> {
   const broker = memoryBroker({ now: clock.now })
   const scope: Scope = { prefix: '', space: 'es_test' }
@@ -107,8 +121,9 @@ export async function testTopology(
   )
   await serde.register(topics)
   let failure: Error | null = null
-  const runtime = {
-    broker,
+  let mortal = mortalBroker(broker)
+  const runtime = () => ({
+    broker: mortal,
     serde,
     scope,
     partitions,
@@ -117,8 +132,9 @@ export async function testTopology(
     observer,
     states,
     failed: (error: Error) => (failure = error),
-  }
-  let runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime)))
+    ...(identified && { identified }),
+  })
+  let runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime())))
   const producer = await broker.producer()
 
   /** Nothing is on its way: the broker has delivered all, and no task works; whoever waits, waits for the clock. */
@@ -145,7 +161,9 @@ export async function testTopology(
   }
   const closeAll = () => passing(Promise.all(runners.map((runner) => runner.close())))
   const startAll = async () => {
-    runners = await passing(Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime))))
+    runners = await passing(
+      Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime()))),
+    )
     await settle()
   }
   await settle()
@@ -213,6 +231,17 @@ export async function testTopology(
     async restart() {
       await closeAll()
       await startAll()
+    },
+    stop: async () => void (await closeAll()),
+    start: startAll,
+    async crash() {
+      await passing(mortal.die())
+      mortal = mortalBroker(broker)
+      await startAll()
+    },
+    async recheck() {
+      await Promise.all(runners.map((runner) => runner.recheck()))
+      await settle()
     },
     async redeliver() {
       await closeAll()

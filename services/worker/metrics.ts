@@ -52,6 +52,12 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
     labelNames: ['processor'],
     registers,
   })
+  const lostOffsets = new Counter({
+    name: 'freshet_lost_offsets_total',
+    help: 'Offsets that were removed from a log before they were handled, transaction markers counted.',
+    labelNames: ['processor', 'topic'],
+    registers,
+  })
   const troubled = new Map<string, { since: number; reason: string }>()
   return {
     waiting() {
@@ -83,6 +89,9 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
       if (error instanceof Retry && error.state !== null) troubled.delete(task)
       else troubled.set(task, { since: troubled.get(task)?.since ?? now(), reason: reasonOf(error) })
       log.warn({ processor, topic, partition, attempt, reason: reasonOf(error) }, 'trying again')
+    },
+    lost({ processor, topic, offsets }) {
+      lostOffsets.inc({ processor, topic }, offsets)
     },
     task({ processor, topic, partition, state, offset, reason }) {
       // A reason means that something was out of order: a place that has left the log, an index set back.

@@ -1,7 +1,9 @@
 import { connectQdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
+import { qdrantContents } from '../../connectors/qdrant/contents.ts'
 import { qdrantKnownVectors } from '../../connectors/qdrant/known-vectors.ts'
 import { qdrantIndex } from '../../connectors/qdrant/vector-index.ts'
+import { comparePartition } from '../../maintenance/compare-partition.ts'
 import { embedDocuments } from '../../processors/embed-documents.ts'
 import { indexVectors } from '../../processors/index-vectors.ts'
 import { ingestDocuments } from '../../processors/ingest-documents.ts'
@@ -48,6 +50,16 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     log.warn({ reason: reasonOf(error) }, 'the index did not say what it knows; embedding'),
   )
   const now = Date.now
+  const compare = comparePartition({
+    broker,
+    serde,
+    scope,
+    partitions: config.partitions,
+    contents: qdrantContents(qdrant, spec),
+    epoch: () => platform.epoch,
+    clock: systemClock,
+    found: (partition, differences) => log.info({ partition, differences }, 'compared with documents'),
+  })
   const stages = [
     stage(ingestDocuments, {}),
     stage(embedDocuments, {
@@ -58,10 +70,10 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
       now,
       decodeDocument: (bytes) => serde.decode(documents, bytes) as Promise<Document>,
       counted: engineMetrics(metrics, engine),
+      compare,
     }),
-    stage(indexVectors, { index: qdrantIndex(qdrant, spec), epoch, now, markers: new Map() }),
+    stage(indexVectors, { index: qdrantIndex(qdrant, spec), epoch, now, markers: new Map(), compare }),
   ]
-  frame.closing(probe(states, { state: 'kafka-unreachable', subject: 'worker', ask: () => broker.admin.topics() }))
   const observer = observed(metrics, log, now)
   frame.ready(observer.waiting)
   const runners = await runTopology(stages, {
@@ -76,6 +88,8 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     sessionTimeoutMs: config.sessionTimeoutMs,
     failed: frame.fail,
   })
+  const recheck = () => Promise.all(runners.map((runner) => runner.recheck()))
+  frame.closing(probe(states, { state: 'kafka-unreachable', subject: 'worker', ask: recheck }))
   // From the end of the path to its beginning, so that nothing new comes while a stage drains.
   frame.closing(async () => {
     state = 'stopping'

@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { hashEngine } from '../engine/hash-engine.ts'
+import { memoryIndex } from '../processors/memory-index.ts'
+import { type MemoryPipeline, memoryPipeline } from '../processors/memory-pipeline.ts'
+import type { Progress } from '../schemas/records.ts'
+import { documents, progress, redo, vectors } from '../schemas/topics.ts'
+import { type VirtualClock, virtualClock } from '../streams/clock.ts'
+import { nameIn } from '../streams/topic.ts'
+import { comparePartition } from './compare-partition.ts'
+
+const DAY_MS = 86_400_000
+const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: 'c1' })
+const put = (key: string, text: string) => ({ key, value: document(text) })
+const gone = (key: string) => ({ key, value: null })
+
+interface Run extends MemoryPipeline {
+  readonly compared: number[]
+  readonly names: () => string[]
+  /** Comparisons wait for this. */
+  hold(): () => void
+  /** Removes what compaction removes, deletions too. */
+  compact(...topics: (typeof documents | typeof vectors)[]): void
+  passes(ms: number): Promise<void>
+}
+
+async function pipeline(): Promise<Run> {
+  const index = memoryIndex({ space: hashEngine().space.id })
+  const clock: VirtualClock = virtualClock()
+  const compared: number[] = []
+  let gate = Promise.resolve()
+  const run = await memoryPipeline({
+    from: 'documents',
+    partitions: 1,
+    index,
+    clock,
+    async compare(at, { broker, serde, scope }) {
+      await gate
+      const ports = { broker, serde, scope, partitions: 1, contents: index.contents, epoch: () => 1, clock }
+      await comparePartition({ ...ports, found: (_partition, differences) => compared.push(differences) })(at)
+    },
+  })
+  return Object.assign(run, {
+    compared,
+    names: () => run.driver.states.present().map(({ name, subject }) => `${name} of ${subject.split(' ')[0]}`),
+    hold() {
+      const held = Promise.withResolvers<void>()
+      gate = held.promise
+      return held.resolve
+    },
+    compact(...topics: (typeof documents | typeof vectors)[]) {
+      for (const topic of topics) run.driver.broker.compact(nameIn(run.driver.scope, topic), 'drop')
+    },
+    async passes(ms: number) {
+      for (let left = ms; left > 0; left -= 500) await run.driver.advance(500)
+    },
+  })
+}
+
+/** `progress` as it was told last. */
+async function told({ driver }: MemoryPipeline): Promise<Pick<Progress, 'low' | 'state'>> {
+  const { low, state } = (await driver.values(progress)).at(-1)!
+  return { low, state }
+}
+
+test('a deletion that was compacted away while the stages were down is found, and the document is not served any more', async () => {
+  await using run = await pipeline()
+  const { driver } = run
+  await driver.pipe(put('acme/a', 'first'), put('acme/b', 'second'))
+  await driver.stop()
+  await driver.pipe(gone('acme/a'), put('acme/c', 'third'))
+  await driver.advance(9 * DAY_MS)
+  run.compact(documents)
+
+  const release = run.hold()
+  await driver.start()
+  const during = { states: run.names(), told: await told(run), differences: await run.differences() }
+  release()
+  await run.passes(5_000)
+
+  assert.deepEqual(during.states, ['tombstones-may-be-lost of embed-documents'])
+  assert.equal(during.told.low, 1, 'the watermark stays where it was')
+  assert.deepEqual(during.differences, ['orphan acme/a#0'])
+  assert.deepEqual(run.compared, [1])
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+  assert.deepEqual(await told(run), { low: 3, state: 'following' })
+  assert.equal(driver.failure, null)
+})
+
+test('a crash in the middle comes back to the same state', async () => {
+  await using run = await pipeline()
+  const { driver } = run
+  await driver.pipe(put('acme/a', 'first'), put('acme/b', 'second'))
+  await driver.stop()
+  await driver.pipe(gone('acme/a'), put('acme/c', 'third'))
+  await driver.advance(9 * DAY_MS)
+  run.compact(documents)
+  const release = run.hold()
+  await driver.start()
+
+  await driver.pipe(put('acme/d', 'fourth'))
+  await driver.crash()
+  await driver.restart()
+  const after = { states: run.names(), told: await told(run) }
+  release()
+  await run.passes(5_000)
+
+  assert.deepEqual(after.states, ['tombstones-may-be-lost of embed-documents'])
+  assert.equal(after.told.low, 1)
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+  assert.equal((await told(run)).low, 4)
+})
+
+test('an index that was restored from a copy older than deletions are kept says so, and is compared', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await driver.pipe(put('acme/a', 'first'), put('acme/b', 'second'))
+  const copy = index.copy()
+  await driver.pipe(gone('acme/a'))
+  await driver.advance(9 * DAY_MS)
+  await driver.pipe(put('acme/c', 'third'))
+  run.compact(documents, vectors)
+
+  const release = run.hold()
+  index.restore(copy)
+  await run.passes(3_000)
+  await driver.crash()
+  const during = { states: run.names(), told: await told(run), differences: await run.differences() }
+  release()
+  await run.passes(5_000)
+
+  assert.deepEqual(during.states, ['tombstones-may-be-lost of index-vectors'])
+  assert.deepEqual(during.told, { low: 1, state: 'tombstones-may-be-lost' })
+  assert.deepEqual(during.differences, ['orphan acme/a#0'])
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+  assert.deepEqual(await told(run), { low: 3, state: 'following' })
+})
+
+test('what was cut from the log of documents before it was handled is found by comparing', async () => {
+  await using run = await pipeline()
+  const { driver } = run
+  await driver.pipe(put('acme/a', 'first'), put('acme/b', 'second'))
+  await driver.stop()
+  await driver.pipe(gone('acme/a'), put('acme/b', 'second, changed'))
+  driver.broker.truncate({ topic: nameIn(driver.scope, documents), partition: 0, offset: 3 })
+
+  const release = run.hold()
+  await driver.start()
+  const during = run.names()
+  await driver.crash()
+  const afterACrash = run.names()
+  release()
+  await run.passes(5_000)
+
+  assert.deepEqual([...during, ...afterACrash], Array(2).fill('offset-out-of-range of embed-documents'))
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+})
+
+test('a marker that lies before the start of the log leads to a comparison, and what is missing is derived again', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await driver.pipe(put('acme/a', 'first'))
+  const copy = index.copy()
+  await driver.pipe(put('acme/b', 'second'), gone('acme/a'))
+  await driver.pipe(put('acme/c', 'third'))
+  await driver.stop()
+  const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+  driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end - 1 })
+  index.restore(copy)
+
+  const release = run.hold()
+  await driver.start()
+  const during = { states: run.names(), differences: await run.differences() }
+  release()
+  await run.passes(5_000)
+
+  assert.deepEqual(during.states, ['marker-behind-log of index-vectors'])
+  assert.ok(during.differences.length > 1, String(during.differences))
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+})
+
+test('vectors that were deleted and created again are noticed at work, and what the index did not have yet is derived again', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await driver.pipe(put('acme/a', 'first'), put('acme/b', 'second'))
+  const { apply } = index
+  // The index stage hangs, so that something is lost with the topic.
+  index.apply = () => new Promise(() => {})
+  await driver.pipe(put('acme/c', 'third'), gone('acme/b'))
+  await driver.advance(1_000)
+  const name = nameIn(driver.scope, vectors)
+  await driver.broker.admin.deleteTopics([name])
+  await driver.broker.admin.createTopics([{ name, partitions: 1, replicationFactor: 1, config: vectors.config }])
+
+  const release = run.hold()
+  index.apply = apply
+  await driver.recheck()
+  await run.passes(2_000)
+  const during = { states: run.names(), differences: await run.differences() }
+  release()
+  await run.passes(10_000)
+
+  assert.deepEqual(during.states, ['source-recreated of index-vectors'])
+  assert.deepEqual(during.differences, ['missing acme/c#0', 'orphan acme/b#0'])
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+  assert.equal(driver.failure, null)
+})
+
+test('a stage that was away for a while, and a new one on a young log, compare nothing', async () => {
+  await using run = await pipeline()
+  const { driver } = run
+  await driver.pipe(put('acme/a', 'first'), put('acme/b', 'second'))
+  await driver.stop()
+  await driver.pipe(gone('acme/a'))
+  await driver.advance(7 * DAY_MS)
+
+  await driver.start()
+  await run.passes(3_000)
+  await driver.advance(30 * DAY_MS)
+  // Idle for longer than deletions are kept, and then something new: nothing was missed.
+  await driver.stop()
+  await driver.pipe(put('acme/c', 'third'))
+  await driver.start()
+  await run.passes(3_000)
+
+  assert.deepEqual(run.compared, [])
+  assert.deepEqual(run.names(), [])
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(await driver.records(redo), [])
+})

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Crashes, isCondemned, isolates, noCrashes, passed, startAgain } from './crashes.ts'
+import { processor, put } from './processor.ts'
+import { testDriver } from './test-driver.ts'
+import { type AvroSchema, topic } from './topic.ts'
+
+const again = (before: Crashes, alive = false, offset = 7) => startAgain(before, { alive, own: 'me', offset })
+const times = (count: number, before: Crashes = noCrashes): Crashes =>
+  count === 0 ? before : times(count - 1, again(before))
+
+test('after three starts at one place records go one by one, and after three of one record alone it is condemned', () => {
+  const third = times(3)
+  const fourth = again(third)
+  const seventh = times(3, fourth)
+
+  assert.deepEqual([isolates(third, 7), isolates(fourth, 7)], [false, true])
+  assert.deepEqual(
+    [isCondemned(times(2, fourth), 7), isCondemned(seventh, 7), isCondemned(seventh, 8)],
+    [false, true, false],
+  )
+})
+
+test('whoever only lost the partition did not crash', () => {
+  const third = times(3)
+
+  const moved = again(third, true)
+
+  assert.equal(moved.starts, 3)
+  assert.equal(isolates(moved, 7), false)
+})
+
+test('progress and a clean end begin the count anew, and records go one by one up to the end of the stretch', () => {
+  const isolated = times(4)
+  const { until } = isolated
+
+  const on = passed(isolated, 9)
+  const through = passed(isolated, until)
+
+  assert.deepEqual([on.starts, isolates(on, 9)], [0, true])
+  assert.deepEqual(through, noCrashes)
+  assert.equal(again(isolated, false, 8).starts, 1, 'a record behind the place was passed')
+})
+
+const schema: AvroSchema = { type: 'record', name: 'Text', fields: [{ name: 'text', type: 'string' }] }
+const shape = { about: '', schema, partitions: 1, keyed: true, config: {} }
+const source = topic<{ text: string }>({ name: 'source', ...shape })
+const sink = topic<{ text: string }>({ name: 'sink', ...shape })
+const positions = topic({
+  ...shape,
+  name: 'positions',
+  schema: {
+    type: 'record',
+    name: 'SourcePosition',
+    fields: [
+      { name: 'topic', type: 'string' },
+      { name: 'partition', type: 'int' },
+      { name: 'next', type: 'long' },
+      { name: 'at', type: 'long' },
+    ],
+  } as AvroSchema,
+})
+
+/** Copies. On some texts the process dies: nothing comes back. */
+const copying = (deadly: (texts: readonly string[]) => boolean, transactional: boolean) => {
+  const worked: string[][] = []
+  const stage = processor<object>({
+    name: 'copy-records',
+    from: [source],
+    to: [sink],
+    batch: { recordsMax: 10, bytesMax: 10_000 },
+    onReject: 'erase',
+    ...(transactional ? { transactional: { positions } } : { lanesMax: 4 }),
+    async process({ records }) {
+      const texts = records.map(({ value }) => (value as { text: string }).text)
+      worked.push(texts)
+      if (deadly(texts)) await new Promise(() => {})
+      return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
+    },
+  })
+  return { stage, worked }
+}
+
+const records = (...texts: string[]) => texts.map((text) => ({ key: `acme/${text}`, value: { text } }))
+
+for (const transactional of [false, true]) {
+  const kind = transactional ? 'a transactional stage' : 'a stage'
+
+  test(`a record that ends the process of ${kind} is found, becomes a dead letter, and all others go through`, async () => {
+    const { stage, worked } = copying((texts) => texts.includes('bomb'), transactional)
+    await using driver = await testDriver(stage, {})
+    const crashes: number[] = []
+    await driver.stop()
+    await driver.pipe(...records('a', 'b', 'bomb', 'c', 'd'))
+    await driver.start()
+
+    for (let i = 1; i <= 10 && (await driver.rejected()).length === 0; i++) {
+      crashes.push(i)
+      await driver.crash()
+    }
+    await driver.advance(1_000)
+
+    const letters = await driver.rejected()
+    assert.deepEqual(
+      letters.map(({ key }) => key),
+      ['acme/bomb'],
+    )
+    assert.match(letters[0]!.reason, /^the process ended 3 times while it worked on this record alone/)
+    assert.equal(crashes.length, 6, 'three to notice, three to be sure')
+    assert.equal(worked.filter((texts) => texts.length === 1 && texts[0] === 'bomb').length, 3)
+    const written = (await driver.records(sink)).map(({ key, value }) => [
+      key,
+      (value as { text: string } | null)?.text,
+    ])
+    assert.deepEqual(Object.fromEntries(written), {
+      'acme/a': 'a',
+      'acme/b': 'b',
+      'acme/bomb': undefined,
+      'acme/c': 'c',
+      'acme/d': 'd',
+    })
+    assert.equal(driver.failure, null)
+  })
+}
+
+test('restarts and rebalances without progress are no crashes', async () => {
+  let stuck = true
+  const { stage, worked } = copying(() => stuck, false)
+  await using driver = await testDriver(stage, {})
+  await driver.pipe(...records('a', 'b'))
+
+  for (let i = 0; i < 5; i++) await driver.restart()
+  for (let i = 0; i < 5; i++) {
+    const other = await driver.broker.consumeGroup({
+      group: 'freshet.copy-records',
+      topics: ['source'],
+      on: { assigned: () => new Promise(() => {}), fetched() {}, revoked() {}, failed() {} },
+    })
+    await other.close()
+    await driver.advance(10)
+  }
+  const alone = worked.filter((texts) => texts.length === 1)
+  stuck = false
+  await driver.restart()
+
+  assert.ok(worked.length >= 10, `the records were taken ${worked.length} times: the test says nothing`)
+  assert.deepEqual(alone, [])
+  assert.deepEqual(await driver.rejected(), [])
+  assert.equal((await driver.values(sink)).length, 2)
+})
