@@ -123,10 +123,9 @@ async function auditPass(world: AuditWorld, options: PartitionOptions, first: nu
     for (const { key, manifest } of looked.older) {
       tell('older', key, `was made by ${manifest.pipeline}`, 'found')
       const latestOf = latest.of(key)
-      if (renew) todo.push({ kind: 'older', key, present: manifest.fence, latest: latestOf, detail: manifest.pipeline })
+      if (renew && latestOf !== null)
+        todo.push({ kind: 'older', key, present: manifest.fence, latest: latestOf, detail: manifest.pipeline })
     }
-    // More new keys came than fit: what was dropped of this slice is the next pass's.
-    if (latest.to < slice.to) break
     from = slice.to
     progress(from)
   }

@@ -53,7 +53,6 @@ async function look({ world, partition, latest, read }: ConfirmContext, keys: re
   const low = Math.min(lowBefore, await lowOf(world, partition))
   await read(2 * keys.length + [...chunks.values()].reduce((sum, { length }) => sum + length, 0))
   return keys.flatMap((key, i): (Judged | string)[] => {
-    if (!latest.covers(key)) return []
     if (!isSame(manifests[i]!, after[i]!)) return [key]
     const held: Held = { key, manifest: manifests[i]!, chunks: chunks.get(key) ?? [] }
     const expected: Expected = { epoch, space: contents.space, low, latest: latest.of(key) }

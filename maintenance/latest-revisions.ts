@@ -20,7 +20,7 @@ export interface LatestOptions {
   /** The first bucket; the last one follows from the bound. */
   readonly from: number
   readonly start: number
-  /** More keys than this are not remembered: a later pass takes the buckets that are left. */
+  /** More keys than this are not remembered at the first reading: a later pass takes the buckets that are left. */
   readonly keysMax: number
   readonly signal: AbortSignal
   read(records: number, bytes: number): Promise<void>
@@ -28,7 +28,7 @@ export interface LatestOptions {
 
 /**
  * The latest revision of each key of a partition of `documents`, of as many buckets as fit into memory: some 100 bytes for
- * each key, whatever the size of the documents.
+ * each key, whatever the size of the documents. What it covers is fixed after the first reading.
  */
 export class LatestRevisions {
   readonly #options: LatestOptions
@@ -36,6 +36,7 @@ export class LatestRevisions {
   #to = BUCKETS
   #keys = 0
   #next: number
+  #fixed = false
 
   constructor(options: LatestOptions) {
     this.#options = options
@@ -52,14 +53,11 @@ export class LatestRevisions {
     return this.#next
   }
 
-  /** Whether `of` says all that there is: the bound may be reached while reading on, too. */
-  covers(key: string): boolean {
-    const bucket = bucketOf(key)
-    return bucket >= this.#options.from && bucket < this.#to
-  }
-
+  /** null: `documents` does not have the key. Whoever would ask for one that is not covered would be told the same. */
   of(key: string): Latest | null {
-    return this.#byBucket[bucketOf(key)]!.get(key) ?? null
+    const bucket = bucketOf(key)
+    if (bucket < this.#options.from || bucket >= this.#to) throw new Error(`${key} is in a bucket that was not read`)
+    return this.#byBucket[bucket]!.get(key) ?? null
   }
 
   in(bucket: number): ReadonlyMap<string, Latest> {
@@ -79,6 +77,7 @@ export class LatestRevisions {
       await read(records.length, bytes)
     }
     this.#next = Math.max(this.#next, end)
+    this.#fixed = true
   }
 
   #take({ key: bytes, value, offset }: StoredRecord): void {
@@ -89,7 +88,7 @@ export class LatestRevisions {
     const latest = this.#byBucket[bucket]!
     if (!latest.has(key)) this.#keys++
     latest.set(key, { offset, live: value !== null })
-    if (this.#keys > this.#options.keysMax) this.#shrink()
+    if (this.#keys > this.#options.keysMax && !this.#fixed) this.#shrink()
   }
 
   /** null for records that belong to no document: progress, a malformed key, another partition's. They have dead letters, and nothing in the index. */

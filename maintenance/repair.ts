@@ -1,3 +1,4 @@
+import assert from 'node:assert'
 import { compareFences, type Fence } from '../processors/fence.ts'
 import { documents } from '../schemas/topics.ts'
 import type { NewRecord } from '../streams/broker.ts'
@@ -31,8 +32,8 @@ export async function* repairAll(
   todo: readonly Todo[],
   options: { signal: AbortSignal; waitMs: number },
 ): AsyncGenerator<Repaired> {
-  const byKey = new Map(todo.map((each) => [each.key, each]))
-  const all = [...byKey.values()]
+  // The first thing that is wrong with a document is what is repaired.
+  const all = [...new Map(todo.toReversed().map((each) => [each.key, each])).values()]
   for (let first = 0; first < all.length; first += KEYS_PER_BATCH) {
     const batch = all.slice(first, first + KEYS_PER_BATCH)
     const refused = await send(context, batch, options.signal)
@@ -64,6 +65,7 @@ async function send(
   let bytes = 0
   for await (const { todo, value } of withValues(context, batch, signal)) {
     const revision = revisionOf(todo, epoch)
+    assert.ok(todo.latest !== null || todo.kind === 'orphan', `${todo.key}: only an orphan is deleted`)
     if (revision === null) {
       refused.set(
         todo.key,

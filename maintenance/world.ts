@@ -20,7 +20,7 @@ export interface AuditWorld {
 
 /** What an audit may cost. */
 export interface Bounds {
-  /** Keys of `documents` remembered at once; where a partition has more, it is read once more for each such part. */
+  /** Keys of `documents` remembered at once, and those that come while they are compared; where a partition has more, it is read once more for each such part. */
   readonly keysMax: number
   /** Points of the index in memory at once, where a bucket has fewer. */
   readonly slicePointsMax: number
