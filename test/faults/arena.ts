@@ -6,7 +6,9 @@ import type { Resources } from '../oracle/resources.ts'
 import type { Finding, World } from '../oracle/world.ts'
 import { openPlatform, type QueryRole, type Role } from '../platform.ts'
 import { ownQdrant } from '../qdrant-process.ts'
+import { type KafkaLine, openKafkaLine } from './kafka-line.ts'
 import { ownStack } from './own-stack.ts'
+import { openQdrantLine, type QdrantLine } from './qdrant-line.ts'
 import { watchRecovery } from './recovery.ts'
 import type { Context, Needs, RowSet } from './row.ts'
 
@@ -35,6 +37,8 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     const stack = needs.stack === 'own' ? resources.use(await ownStack()) : null
     const qdrant = needs.qdrant === 'own' || stack !== null ? resources.use(await ownQdrant()) : null
     await qdrant?.start()
+    // Before the platform, so that its processes end before the lines do.
+    const lines = resources.use(new AsyncDisposableStack())
     const platform = resources.use(
       await openPlatform({
         partitions: needs.partitions ?? 3,
@@ -47,8 +51,18 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     const workers: Role[] = []
     const queries: QueryRole[] = []
     const baselines = new Map<Role, Resources>()
+    const kafkaLines = new Map<Role, KafkaLine>()
+    const qdrantLines = new Map<Role, QdrantLine>()
     const startWorker = async (env?: Readonly<Record<string, string>>): Promise<Role> => {
-      const worker = await platform.worker(env)
+      const kafka = needs.lines?.includes('kafka') ? lines.use(await openKafkaLine(platform.urls.kafka)) : null
+      const index = needs.lines?.includes('qdrant') ? lines.use(await openQdrantLine(platform.urls.qdrant)) : null
+      const worker = await platform.worker({
+        ...(kafka && { FRESHET_KAFKA: kafka.address }),
+        ...(index && { FRESHET_QDRANT_URL: index.url }),
+        ...env,
+      })
+      if (kafka !== null) kafkaLines.set(worker, kafka)
+      if (index !== null) qdrantLines.set(worker, index)
       workers.push(worker)
       baselines.set(worker, await resourcesOf(worker))
       return worker
@@ -93,6 +107,8 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       get stack() {
         return stack ?? missing('a stack of its own')
       },
+      kafkaLine: (worker) => kafkaLines.get(worker) ?? missing('a line to Kafka'),
+      qdrantLine: (worker) => qdrantLines.get(worker) ?? missing('a line to Qdrant'),
       next,
       startWorker,
       async signal(role, signal) {

@@ -2,7 +2,9 @@ import type { Load } from '../load.ts'
 import type { Invariant } from '../oracle/world.ts'
 import type { Platform, QueryRole, Role } from '../platform.ts'
 import type { OwnQdrant } from '../qdrant-process.ts'
+import type { KafkaLine } from './kafka-line.ts'
 import type { OwnStack } from './own-stack.ts'
+import type { QdrantLine } from './qdrant-line.ts'
 
 /** One fault of the campaign. The frame (`campaign.ts`) sets up what it needs, lets it run, and judges what is left. */
 export interface Row {
@@ -32,6 +34,8 @@ export interface Needs {
   readonly qdrant?: 'own'
   /** `own`: Kafka and registry that may be hurt. Default: the shared ones. */
   readonly stack?: 'own'
+  /** Each worker has a line of its own to these, which the row can hurt. What the test itself asks and writes goes past it. */
+  readonly lines?: readonly ('kafka' | 'qdrant')[]
   /** Share of the load that can never succeed. Default 0.05. */
   readonly poison?: number
   /** Environment of all processes. */
@@ -53,6 +57,9 @@ export interface Context {
   readonly qdrant: OwnQdrant
   /** With `needs.stack`. */
   readonly stack: OwnStack
+  /** With `needs.lines`: the worker's own. */
+  kafkaLine(worker: Role): KafkaLine
+  qdrantLine(worker: Role): QdrantLine
   /** A number in [0, 1), of the seed. */
   next(): number
   startWorker(env?: Readonly<Record<string, string>>): Promise<Role>
