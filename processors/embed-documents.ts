@@ -113,7 +113,13 @@ async function workOf(
   if (again === null)
     return { reject: 'value: is null; a document is deleted in documents, not in redo', class: 'schema' }
   const fence: Fence = { epoch: again.epoch, offset: again.offset, derivation: again.derivation }
-  const document = again.document === null ? null : await decodeDocument(again.document)
+  let document: Document | null
+  try {
+    document = again.document === null ? null : await decodeDocument(again.document)
+  } catch (error) {
+    if (!(error instanceof Reject)) throw error
+    return { reject: reasonOf(error), class: 'schema' }
+  }
   const headers = { position: `${at.partition}:${fence.offset}:${timestamp}`, derivation: String(fence.derivation) }
   return { key, fence, document, headers }
 }

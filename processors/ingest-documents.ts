@@ -6,12 +6,22 @@ import { erase, type Input, type Outcome, processor, put } from '../streams/proc
 import { cleanDocument } from './clean-text.ts'
 import { checkKey } from './document-key.ts'
 
+export interface IngestPorts {
+  /** Whether anybody wrote the key to `documents` at this offset of its partition or later. Asked only for a replayed record. */
+  readonly writtenSince?: (key: string, offset: number) => Promise<boolean>
+}
+
+/** Header of a document: topic id, partition and offset of the source record that it was made of. */
+export const SOURCE = 'source'
+/** Header of a source record that is sent again: the end of its key's partition of `documents` when that was decided. */
+export const REPLAY_SEEN = 'replay-seen'
+
 /**
  * Brings documents from anyone's topics to `documents`: checks the key, cleans the text, and puts each where its key
  * belongs. The one transactional stage, since the order of its output is the truth. What it rejects never reaches
  * `documents`: the former version of that document stays.
  */
-export const ingestDocuments = processor<object>({
+export const ingestDocuments = processor<IngestPorts>({
   name: 'ingest-documents',
   from: [inbox],
   to: [documents],
@@ -19,10 +29,34 @@ export const ingestDocuments = processor<object>({
   onReject: 'nothing',
   transactional: { positions: ingestPositions },
 
-  async process({ records, topicId }) {
-    return records.map((input) => ingest(input, { traceparent: input.headers.traceparent ?? traceOf(input, topicId) }))
+  async process({ records, topicId }, ports) {
+    return Promise.all(
+      records.map(async (input, i): Promise<Outcome> => {
+        if (await isOvertaken(input, records.slice(0, i), ports)) {
+          return {
+            reject: 'replay: a newer record of this key came while this one was on its way; nothing is left to do',
+          }
+        }
+        const { partition, offset } = input.at
+        return ingest(input, {
+          traceparent: input.headers.traceparent ?? traceOf(input, topicId),
+          [SOURCE]: `${topicId}/${partition}/${offset}`,
+        })
+      }),
+    )
   },
 })
+
+/** A record that is sent again must not take the place of a newer one of its key: the last look before it is written. */
+async function isOvertaken(
+  { key, headers }: Input,
+  before: readonly Input[],
+  { writtenSince }: IngestPorts,
+): Promise<boolean> {
+  const seen = Number(headers[REPLAY_SEEN] ?? Number.NaN)
+  if (!Number.isSafeInteger(seen)) return false
+  return before.some((each) => each.key === key) || ((await writtenSince?.(key, seen)) ?? false)
+}
 
 function ingest({ key, value }: Input, headers: Record<string, string>): Outcome {
   try {

@@ -1,11 +1,13 @@
 // Generated from the .avsc files by schemas/generate.ts; do not edit.
 
-/** What is decided for the whole platform: value of `control`. The key is the subject: serving, or topic/<name>. */
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, topic/<name>, or dead-letter/<id>. */
 export interface Control {
   /** Under the key serving: what query nodes read. */
   serving: null | Serving
   /** Under topic/<name>: which topic the offsets of this epoch count in. */
   topic: null | TopicIdentity
+  /** Under dead-letter/<id>: what was decided about that dead letter. */
+  deadLetter: null | DeadLetterDecision
 }
 
 export interface Serving {
@@ -20,6 +22,19 @@ export interface TopicIdentity {
   id: string
   /** Counts the identities that this name has had. */
   epoch: number
+}
+
+export interface DeadLetterDecision {
+  /** discarded or replayed. */
+  state: string
+  /** When, ms since 1970. */
+  at: number
+  /** Who: user@host. */
+  by: string
+  /** Why it was discarded; what became of the replay. */
+  why: string
+  /** The end of `dead-letters` then: what lies there or later came after it. */
+  through: number
 }
 
 /** A record that can never succeed, untouched: value of `dead-letters`, under the record's key where that is text. Its identity is (stage, topicId, partition, offset). */

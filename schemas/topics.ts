@@ -105,7 +105,8 @@ export const deadLetters = topic<DeadLetter>({
   schema: schema('dead-letter'),
   partitions: 1,
   keyed: false,
-  config: { ...byTime(30), 'max.message.bytes': String(12 * MiB) },
+  // By the broker's clock, as in `documents`: which of two records came later decides whether a replay would go back.
+  config: { ...byTime(30), 'max.message.bytes': String(12 * MiB), 'message.timestamp.type': 'LogAppendTime' },
 })
 
 export const control = topic<Control>({

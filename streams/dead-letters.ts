@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { NewRecord, StoredRecord } from './broker.ts'
 import { partitionOf } from './partitioner.ts'
 import type { RejectClass } from './processor.ts'
@@ -57,6 +58,26 @@ export function deadLetter(
     value: serde.encode(topic, letter),
     headers: { stage, class: rejectClass, ...(headers.traceparent && { traceparent: headers.traceparent }) },
   }
+}
+
+/**
+ * Header of a record that is sent again: the id of the dead letter whose replay it is. The runtime carries it to everything that the
+ * record leads to, so that a replay that fails again is the same entry, and a receipt says whose it is.
+ */
+export const REPLAY_OF = 'replay-of'
+
+/** What a person can type a part of: made of the identity, so that a repetition has the same. */
+export function letterId({ stage, topic, topicId, partition, offset }: LetterPlace): string {
+  const place = `${stage}\n${topicId || topic}\n${partition}\n${offset}`
+  return createHash('sha256').update(place).digest('hex').slice(0, 32)
+}
+
+export type LetterPlace = Pick<DeadLetter, 'stage' | 'topic' | 'topicId' | 'partition' | 'offset'>
+
+/** The letter that this record is a replay of, by the header; null if it is none. */
+export function replayOf(headers: Readonly<Record<string, Buffer>>): string | null {
+  const id = headers[REPLAY_OF]?.toString('latin1') ?? ''
+  return /^[0-9a-f]{32}$/.test(id) ? id : null
 }
 
 const REASON_CHARS_MAX = 2_000

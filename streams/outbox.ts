@@ -1,5 +1,5 @@
 import type { NewRecord, StoredRecord } from './broker.ts'
-import { type DeadLetter, deadLetter } from './dead-letters.ts'
+import { type DeadLetter, deadLetter, REPLAY_OF, replayOf } from './dead-letters.ts'
 import type { Rejected } from './decode.ts'
 import { Fatal } from './errors.ts'
 import { partitionOf } from './partitioner.ts'
@@ -114,18 +114,20 @@ function rejectionRecords(
   return [letter, ...also, recordOf(tombstone, carriedBy(record, erased, low, context), context)]
 }
 
-/** Trace context goes along with every record; position and watermark where the topic carries them. */
+/** Trace context, and whose replay it is, go along with every record; position and watermark where the topic carries them. */
 function carriedBy(
   { partition, offset, timestamp, headers }: StoredRecord,
   to: Topic,
   low: number,
   { processor, topic }: OutboxContext,
 ): Record<string, string> {
-  const trace: Record<string, string> =
-    headers.traceparent === undefined ? {} : { traceparent: headers.traceparent.toString('utf8') }
+  const carried: Record<string, string> = {}
+  if (headers.traceparent !== undefined) carried.traceparent = headers.traceparent.toString('utf8')
+  const replayed = replayOf(headers)
+  if (replayed !== null) carried[REPLAY_OF] = replayed
   const { watermark, from } = processor
-  if (watermark?.kind !== 'carried' || watermark.topic !== to || topic !== from[0]) return trace
-  return { ...trace, position: `${partition}:${offset}:${timestamp}`, low: String(low) }
+  if (watermark?.kind !== 'carried' || watermark.topic !== to || topic !== from[0]) return carried
+  return { ...carried, position: `${partition}:${offset}:${timestamp}`, low: String(low) }
 }
 
 /** Headers are for machines and logs: no line breaks, bounded. */
