@@ -1,11 +1,13 @@
 import type { Engine } from '../engine/embedder.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
 import type { Document } from '../schemas/records.ts'
-import { documents } from '../schemas/topics.ts'
+import { control, deadLetters, documents } from '../schemas/topics.ts'
 import { type VirtualClock, virtualClock } from '../streams/clock.ts'
 import type { Compared } from '../streams/processor.ts'
 import { type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { type Stage, stage } from '../streams/topology.ts'
+import { keyWrittenSince } from '../streams/written-since.ts'
+import { checkKey } from './document-key.ts'
 import { type ChunkCounts, type EmbedPorts, embedDocuments } from './embed-documents.ts'
 import { indexVectors } from './index-vectors.ts'
 import { ingestDocuments } from './ingest-documents.ts'
@@ -62,8 +64,11 @@ export async function memoryPipeline({
     stage(embedDocuments, ports),
     stage(indexVectors, { index, epoch: 1, now: clock.now, markers: new Map(), compare: ports.compare }),
   ]
-  if (from === 'inbox') stages.unshift(stage(ingestDocuments, {}))
-  const driver: TestDriver = await testTopology(stages, { partitions, clock })
+  if (from === 'inbox') {
+    const writtenSince = (key: string, offset: number) => keyWrittenSince(driver.broker, documents.name, key, offset)
+    stages.unshift(stage(ingestDocuments, { writtenSince }))
+  }
+  const driver: TestDriver = await testTopology(stages, { partitions, clock, deadLetters, also: [control] })
 
   return {
     driver,
@@ -95,7 +100,8 @@ const hashSpace = hashEngine().space.id
 /** F of the latest record of each key. */
 async function served(driver: TestDriver, engine: Engine): Promise<Map<string, string>> {
   const latest = new Map<string, Document | null>()
-  for (const { key, value } of await driver.records(documents)) latest.set(key, value as Document | null)
+  for (const { key, value } of await driver.records(documents))
+    if (isSound(key)) latest.set(key, value as Document | null)
   const chunks = new Map<string, string>()
   for (const [key, document] of latest) {
     for (const { ordinal, text } of document === null ? [] : await engine.split(document.text)) {
@@ -104,4 +110,14 @@ async function served(driver: TestDriver, engine: Engine): Promise<Map<string, s
     }
   }
   return chunks
+}
+
+/** What lies under another key is no document. */
+function isSound(key: string): boolean {
+  try {
+    checkKey(key)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -87,6 +87,9 @@ export interface DriverOptions {
   readonly observer?: Observer
   readonly states?: States
   readonly identified?: Runtime['identified']
+  /** Topics that no stage reads or writes, and the test does. */
+  readonly also?: readonly Topic[]
+  readonly deadLetters?: Topic<DeadLetter>
 }
 
 /** Several stages, each feeding the next. */
@@ -98,6 +101,8 @@ export async function testTopology(
     observer = silent,
     states = new States(clock.now),
     identified,
+    also = [],
+    deadLetters: letterTopic = deadLetters,
   }: DriverOptions = {},
 ): Promise<TestDriver> {
   const broker = memoryBroker({ now: clock.now })
@@ -109,7 +114,7 @@ export async function testTopology(
     ...to,
     ...(transactional ? [transactional.positions] : []),
   ])
-  const topics = [...new Set([...declared, deadLetters])]
+  const topics = [...new Set([...declared, letterTopic, ...also])]
   const partitionsOf = ({ partitions: declared }: Topic) => (declared === 'shared' ? partitions : declared)
   await broker.admin.createTopics(
     topics.map((each) => ({
@@ -127,7 +132,7 @@ export async function testTopology(
     serde,
     scope,
     partitions,
-    deadLetters,
+    deadLetters: letterTopic,
     clock,
     observer,
     states,
@@ -212,7 +217,7 @@ export async function testTopology(
       return (await stored(of)).map(({ value }) => value as V | null)
     },
     async rejected() {
-      return (await stored(deadLetters)).map(({ value }) => {
+      return (await stored(letterTopic)).map(({ value }) => {
         const { key, reason } = value as DeadLetter
         return { key: key?.toString('utf8') ?? null, reason }
       })
@@ -287,7 +292,7 @@ const ROUNDS_MAX = 1_000
 const nullable = (type: string) => ({ type: ['null', type], default: null })
 
 /** The driver's own, so that a processor can be tested with nothing but `streams/`. */
-export const deadLetters = topic<DeadLetter>({
+const deadLetters = topic<DeadLetter>({
   name: 'dead-letters',
   about: 'What the processor under test rejected.',
   schema: {

@@ -12,7 +12,9 @@ import type { Document } from '../../schemas/records.ts'
 import { deadLetters, documents } from '../../schemas/topics.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { reasonOf } from '../../streams/errors.ts'
+import { nameIn } from '../../streams/topic.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
+import { keyWrittenSince } from '../../streams/written-since.ts'
 import { addressesOf, rolePorts, type WorkerConfig } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
@@ -61,7 +63,9 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     found: (partition, differences) => log.info({ partition, differences }, 'compared with documents'),
   })
   const stages = [
-    stage(ingestDocuments, {}),
+    stage(ingestDocuments, {
+      writtenSince: (key, offset) => keyWrittenSince(broker, nameIn(scope, documents), key, offset),
+    }),
     stage(embedDocuments, {
       engine,
       known,
