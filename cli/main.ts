@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../streams/errors.ts'
 import { audit } from './audit.ts'
+import { dlq } from './dlq.ts'
 import { doctor } from './doctor.ts'
 import { ingest } from './ingest.ts'
 import { publish } from './publish.ts'
@@ -15,8 +16,9 @@ const program = new Command('freshet')
   .version('0.1.0')
   .showHelpAfterError('(freshet help COMMAND shows how)')
   .exitOverride()
-for (const command of [up(), ingest(), publish(), search(), status(), topics(), audit(), doctor()])
+for (const command of [up(), ingest(), publish(), search(), status(), topics(), audit(), dlq(), doctor()])
   program.addCommand(command.copyInheritedSettings(program))
+for (const command of program.commands) for (const each of command.commands) each.copyInheritedSettings(program)
 
 try {
   await program.parseAsync()

@@ -169,9 +169,15 @@ function limits(): string {
 }
 
 async function commands(): Promise<string> {
-  const rows = (await freshetCommands()).flatMap((command) => [
+  const all = (await freshetCommands()).flatMap((command) => [
+    { command, name: command.name() },
+    ...command.commands.map((each) => ({ command: each, name: `${command.name()} ${each.name()}` })),
+  ])
+  const rows = all.flatMap(({ command, name }) => [
     [
-      code(`freshet ${command.name()} ${command.usage().replace('[options] ', '').replace('[options]', '')}`.trim()),
+      code(
+        `freshet ${name} ${command.usage().replace('[options] ', '').replace('[options]', '').replace('[command]', '')}`.trim(),
+      ),
       command.description(),
     ],
     ...command.options.map(({ flags, description }) => [`&nbsp;&nbsp;${code(flags)}`, description]),

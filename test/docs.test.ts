@@ -28,7 +28,9 @@ test('every freshet command in the pages is one, with the options that it has', 
   const wrong = used.filter(({ line }) => {
     const [name = '', ...rest] = line.split(/\s+/)
     if (name === 'COMMAND') return false
-    const command = commands.get(name)
+    const [sub = ''] = rest
+    const top = commands.get(name)
+    const command = top?.commands.find((each) => each.name() === sub) ?? top
     const known = command?.options.flatMap(({ long, short }) => [long, short]) ?? []
     return !command || rest.some((word) => /^--?[a-z]/.test(word) && !known.includes(word))
   })
