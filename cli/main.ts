@@ -3,6 +3,7 @@ import { reasonOf } from '../streams/errors.ts'
 import { audit } from './audit.ts'
 import { dlq } from './dlq.ts'
 import { doctor } from './doctor.ts'
+import { epoch } from './epoch.ts'
 import { ingest } from './ingest.ts'
 import { publish } from './publish.ts'
 import { search } from './search.ts'
@@ -16,7 +17,7 @@ const program = new Command('freshet')
   .version('0.1.0')
   .showHelpAfterError('(freshet help COMMAND shows how)')
   .exitOverride()
-for (const command of [up(), ingest(), publish(), search(), status(), topics(), audit(), dlq(), doctor()])
+for (const command of [up(), ingest(), publish(), search(), status(), topics(), audit(), dlq(), epoch(), doctor()])
   program.addCommand(command.copyInheritedSettings(program))
 for (const command of program.commands) for (const each of command.commands) each.copyInheritedSettings(program)
 

@@ -47,7 +47,6 @@ async function derive(
     engine,
     known: { manifests: async (keys) => keys.map(() => null), vectors: async () => new Map() },
     cache: { get: () => undefined, set() {} },
-    epoch: 0,
     now: () => 0,
     decodeDocument: async () => document,
     counted() {},
@@ -56,7 +55,17 @@ async function derive(
   const at = { topic: documents.name, partition: 0, offset }
   const input = { topic: documents, at, key, value: document, bytes: 0, timestamp: 0, headers: {} }
   const signal = new AbortController().signal
-  const batch = { partition: 0, topicId: '', records: [input], through: offset, low: -1, asOf: 0, signal }
+  const batch = {
+    partition: 0,
+    topicId: '',
+    records: [input],
+    through: offset,
+    epoch: 0,
+    low: -1,
+    lowEpoch: 0,
+    asOf: 0,
+    signal,
+  }
   const [outcome] = await embedDocuments.process(batch, ports)
   return outcome && 'publish' in outcome ? ((outcome.publish as readonly Publish[])[0]!.value as DocumentVectors) : null
 }

@@ -14,7 +14,6 @@ export interface EmbedPorts {
   readonly engine: Engine
   readonly known: KnownVectors
   readonly cache: VectorCache
-  readonly epoch: number
   readonly now: () => number
   /** Decodes the untouched value inside a `redo` record. */
   readonly decodeDocument: (bytes: Buffer) => Promise<Document>
@@ -41,9 +40,9 @@ export const embedDocuments = processor<EmbedPorts>({
   watermark: { kind: 'carried', topic: vectors },
   away: { compare: (compared, { compare }) => compare(compared) },
 
-  async process({ records, signal }, ports) {
+  async process({ records, epoch, signal }, ports) {
     const received = String(ports.now())
-    const works = await Promise.all(records.map((input) => workOf(input, ports)))
+    const works = await Promise.all(records.map((input) => workOf(input, epoch, ports)))
     const live = works.filter((work): work is Live => 'document' in work && work.document !== null)
     const manifests = await ports.known.manifests(live.map(({ key }) => key))
     // Where the index has this revision or a newer one already, a re-delivery costs this one read.
@@ -99,7 +98,8 @@ interface Derivation {
 
 async function workOf(
   { topic, key, value, at, timestamp }: Input,
-  { epoch, decodeDocument }: EmbedPorts,
+  epoch: number,
+  { decodeDocument }: EmbedPorts,
 ): Promise<Work | { reject: string; class: 'key' | 'schema' }> {
   try {
     checkKey(key)
@@ -120,7 +120,11 @@ async function workOf(
     if (!(error instanceof Reject)) throw error
     return { reject: reasonOf(error), class: 'schema' }
   }
-  const headers = { position: `${at.partition}:${fence.offset}:${timestamp}`, derivation: String(fence.derivation) }
+  const headers = {
+    position: `${at.partition}:${fence.offset}:${timestamp}`,
+    derivation: String(fence.derivation),
+    epoch: String(fence.epoch),
+  }
   return { key, fence, document, headers }
 }
 

@@ -1,6 +1,7 @@
 import type { DocumentVectors, Receipt } from '../schemas/records.ts'
 import { indexed, progress, vectors } from '../schemas/topics.ts'
 import { Retry, StartOver } from '../streams/errors.ts'
+import { epochIn, FIRST_EPOCH, laterLow, noLow } from '../streams/low.ts'
 import { type Batch, type Input, type Outcome, processor, put } from '../streams/processor.ts'
 import { compareFences, type Fence } from './fence.ts'
 import { judge, type KeyPlan, planKey, type Revision } from './index-plan.ts'
@@ -8,7 +9,6 @@ import type { Compare, LeftChunks, Marker, VectorIndex } from './vector-index.ts
 
 export interface IndexPorts {
   readonly index: VectorIndex
-  readonly epoch: number
   readonly now: () => number
   /** The last marker that this process read or wrote, by partition: where the index says less, it was restored from an older copy. */
   readonly markers: Map<number, Marker>
@@ -28,13 +28,21 @@ export const indexVectors = processor<IndexPorts>({
   onReject: 'nothing',
   watermark: {
     kind: 'published',
-    record({ partition, state, now }, { index, epoch, markers }) {
+    record({ partition, state, now }, { index, markers }) {
       const { collection } = index
-      const { low, applied } = markers.get(partition)!
+      const { epoch, low, applied } = markers.get(partition)!
       return put(
         progress,
         `${collection}/${partition}`,
-        { collection, partition, epoch, low, applied, at: now, state: state ?? 'following' },
+        {
+          collection,
+          partition,
+          epoch: Math.max(epoch, FIRST_EPOCH),
+          low,
+          applied,
+          at: now,
+          state: state ?? 'following',
+        },
         {},
         0,
       )
@@ -94,7 +102,7 @@ interface Read extends Revision {
   readonly appended: number
 }
 
-function revisionOf(input: Input, { index, epoch }: IndexPorts): Read | { reject: string; class: 'schema' } {
+function revisionOf(input: Input, { index }: IndexPorts): Read | { reject: string; class: 'schema' } {
   const value = input.value as DocumentVectors | null
   if (value !== null && value.space !== index.space) {
     return {
@@ -111,7 +119,7 @@ function revisionOf(input: Input, { index, epoch }: IndexPorts): Read | { reject
   }
   const fence: Fence =
     value === null
-      ? { epoch, offset: offset!, derivation: Number(input.headers.derivation ?? 0) }
+      ? { epoch: epochIn(input.headers), offset: offset!, derivation: Number(input.headers.derivation ?? 0) }
       : { epoch: value.epoch, offset: value.offset, derivation: value.derivation }
   return {
     key: input.key,
@@ -143,7 +151,7 @@ async function applyAll(
     const { manifests, marker } = await index.read(open, batch.partition)
     if (round === 1) checkMarker(marker?.applied ?? -1, batch.partition, markers)
     // What the index holds, it holds: a marker never says less because a batch is repeated.
-    before = marker?.topicId === batch.topicId ? marker : null
+    before = marker
     for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!))
     const writing = open.filter((key) => plans.get(key)!.write !== null)
     for (const key of open) if (plans.get(key)!.write === null) left.push(...plans.get(key)!.left)
@@ -166,8 +174,9 @@ async function applyAll(
   const marker: Marker = {
     partition: batch.partition,
     topicId: batch.topicId,
-    applied: Math.max(batch.through, before?.applied ?? -1),
-    low: Math.max(batch.low, before?.low ?? -1),
+    applied: Math.max(batch.through, before?.topicId === batch.topicId ? before.applied : -1),
+    // A watermark is about `documents`: one of an older epoch does not outlive it, one of another `vectors` does.
+    ...laterLow(before ?? noLow, { epoch: batch.lowEpoch, low: batch.low }),
     at: batch.asOf,
   }
   await index.settle(

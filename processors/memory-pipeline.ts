@@ -4,7 +4,7 @@ import type { Document } from '../schemas/records.ts'
 import { control, deadLetters, documents } from '../schemas/topics.ts'
 import { type VirtualClock, virtualClock } from '../streams/clock.ts'
 import type { Compared } from '../streams/processor.ts'
-import { type TestDriver, testTopology } from '../streams/test-driver.ts'
+import { type DriverOptions, type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { type Stage, stage } from '../streams/topology.ts'
 import { keyWrittenSince } from '../streams/written-since.ts'
 import { checkKey } from './document-key.ts'
@@ -35,6 +35,7 @@ export async function memoryPipeline({
   from = 'inbox',
   clock = virtualClock(),
   compare = async () => Promise.reject(new Error('nothing is compared here')),
+  identified,
 }: {
   partitions?: number
   cacheBytesMax?: number
@@ -43,6 +44,7 @@ export async function memoryPipeline({
   clock?: VirtualClock
   /** Default: a stage that would have to compare fails. */
   compare?: (compared: Compared, driver: TestDriver) => Promise<void>
+  identified?: DriverOptions['identified']
 } = {}): Promise<MemoryPipeline> {
   const engine = hashEngine()
   const counts = { embedded: 0, fromCache: 0, fromIndex: 0 }
@@ -50,7 +52,6 @@ export async function memoryPipeline({
     engine,
     known: index,
     cache: vectorCache({ bytesMax: cacheBytesMax }),
-    epoch: 1,
     now: clock.now,
     decodeDocument: async (bytes) => (await driver.serde.decode(documents, bytes)) as Document,
     compare: (compared) => compare(compared, driver),
@@ -62,13 +63,19 @@ export async function memoryPipeline({
   }
   const stages: Stage[] = [
     stage(embedDocuments, ports),
-    stage(indexVectors, { index, epoch: 1, now: clock.now, markers: new Map(), compare: ports.compare }),
+    stage(indexVectors, { index, now: clock.now, markers: new Map(), compare: ports.compare }),
   ]
   if (from === 'inbox') {
     const writtenSince = (key: string, offset: number) => keyWrittenSince(driver.broker, documents.name, key, offset)
     stages.unshift(stage(ingestDocuments, { writtenSince }))
   }
-  const driver: TestDriver = await testTopology(stages, { partitions, clock, deadLetters, also: [control] })
+  const driver: TestDriver = await testTopology(stages, {
+    partitions,
+    clock,
+    deadLetters,
+    also: [control],
+    ...(identified && { identified }),
+  })
 
   return {
     driver,

@@ -205,6 +205,7 @@ const markerOf = (partition: number, applied: number): Marker => ({
   partition,
   topicId: 'topic-1',
   applied,
+  epoch: 1,
   low: applied - 1,
   at: 1_700_000_000_000,
 })

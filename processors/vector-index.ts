@@ -50,6 +50,8 @@ export interface Marker {
   readonly topicId: string
   /** Every offset of `vectors` up to this, inclusive, is applied. */
   readonly applied: number
+  /** Of `documents`, that `low` counts in; 0 before the first. */
+  readonly epoch: number
   /** Every position in `documents` up to this, inclusive, is in the index. */
   readonly low: number
   /** ms since 1970. */

@@ -63,7 +63,7 @@ export interface DeadLetter {
   headers: Record<string, Buffer>
 }
 
-/** All chunks of one revision of a document in one embedding space: value of `vectors.<space>`. Null deletes the document; its headers say which revision did. Headers: position, low, and reason where the revision was rejected. */
+/** All chunks of one revision of a document in one embedding space: value of `vectors.<space>`. Null deletes the document; its headers say which revision did. Headers: position, low, the epoch that both count in, and reason where the revision was rejected. */
 export interface DocumentVectors {
   /** The embedding space; a record of another space is refused. */
   space: string

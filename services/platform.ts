@@ -1,5 +1,5 @@
 import { ensureTopics } from '../schemas/ensure-topics.ts'
-import { catalogue } from '../schemas/topics.ts'
+import { catalogue, control } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
 import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { systemClock } from '../streams/clock.ts'
@@ -9,7 +9,7 @@ import { avroSerde, type Serde } from '../streams/serde.ts'
 import type { StateName } from '../streams/states.ts'
 import type { Scope } from '../streams/topic.ts'
 import { type Addresses, addressesOf, type PlatformConfig } from './config.ts'
-import { epochOf } from './epoch.ts'
+import { type Epochs, openEpochs } from './epoch.ts'
 import type { Frame } from './process.ts'
 
 /** What every role that works on the topics begins with: the broker, the serde, topics and schemas in place, the epoch. */
@@ -18,17 +18,19 @@ export interface Platform {
   readonly broker: Broker
   readonly serde: Serde
   readonly scope: Scope
+  readonly epochs: Epochs
+  /** The present one. */
   readonly epoch: number
   /** Name of the collection of this space. */
   readonly collection: string
 }
 
 /** Who waits, and where it says so. */
-export type Waiting = Pick<Frame, 'role' | 'log' | 'states'>
+export type Waiting = Pick<Frame, 'role' | 'log' | 'states' | 'fail'>
 
 /** Waits, and says for what, until Kafka and the registry are there. */
 export async function openPlatform(config: PlatformConfig, space: string, waiting: Waiting): Promise<Platform> {
-  const { role, log } = waiting
+  const { role, log, fail: failed } = waiting
   const addresses = addressesOf(config)
   const scope: Scope = { prefix: config.topicPrefix, space }
   const broker = kafkaBroker({
@@ -39,10 +41,29 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
   const serde = avroSerde(confluentRegistry(addresses.registry), scope)
   const { partitions, replicationFactor } = config
   await persistently('Kafka', waiting, () => broker.admin.ready(READY_MS))
-  await persistently('the topics', waiting, () => ensureTopics(broker.admin, { scope, partitions, replicationFactor }))
+  const plan = { scope, partitions, replicationFactor }
   await persistently('the schema registry', waiting, () => serde.register(catalogue))
-  const epoch = await persistently('the epoch of documents', waiting, () => epochOf(broker, serde, scope))
-  return { addresses, broker, serde, scope, epoch, collection: `${config.topicPrefix}${space}` }
+  await persistently('the topics', waiting, () => ensureTopics(broker.admin, plan, [control]))
+  const epochs = await persistently('the epoch of documents', waiting, () => openEpochs(broker, serde, scope, failed))
+  // A `documents` that is gone is not made anew by whoever comes first: its place is for the one that is restored.
+  await persistently('the epoch of documents', waiting, async () => {
+    const { recorded, present } = await epochs.identities()
+    if (recorded !== null || present !== null) await epochs.check()
+  })
+  await persistently('the topics', waiting, () => ensureTopics(broker.admin, plan))
+  await persistently('the epoch of documents', waiting, () => epochs.check())
+  const collection = `${config.topicPrefix}${space}`
+  return {
+    addresses,
+    broker,
+    serde,
+    scope,
+    epochs,
+    collection,
+    get epoch() {
+      return epochs.epoch
+    },
+  }
 }
 
 /** Again and again while the world is not well, saying so in the log and as a state of the role. */

@@ -20,6 +20,8 @@ export function probe(
         states.clear(state, subject)
       } catch (error) {
         if (closed.signal.aborted || !(error instanceof Retry)) continue
+        // Another state is another probe's to tell.
+        if (error.state !== null && error.state !== state) continue
         if (++failures > 1) states.raise(state, subject, reasonOf(error))
       }
     }

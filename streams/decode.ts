@@ -2,13 +2,14 @@ import type { StoredRecord } from './broker.ts'
 import { STARTS_MAX } from './crashes.ts'
 import { textOf } from './dead-letters.ts'
 import { Reject, reasonOf } from './errors.ts'
+import { epochIn, type Low, noLow } from './low.ts'
 import { partitionOf } from './partitioner.ts'
 import type { Input, Publish, RejectClass } from './processor.ts'
 import type { Serde } from './serde.ts'
 import { sizeOf } from './task-state.ts'
 import { isLowKey, type Topic } from './topic.ts'
 
-export type Decoded = { readonly input: Input; readonly inputLow: number } | { readonly low: number } | Rejected
+export type Decoded = { readonly input: Input; readonly inputLow: Low } | { readonly low: Low } | Rejected
 
 /** A record that has ended the process as often as one may: it is not even decoded again. */
 export function crashed(record: StoredRecord, topic: Topic, partitions: number): Rejected {
@@ -42,7 +43,12 @@ export async function decodeRecord(
     keyed,
   })
   if (isLowKey(record.key))
-    return { low: topic.lowSchema && record.value ? await serde.decodeLow(topic, record.value) : -1 }
+    return {
+      low:
+        topic.lowSchema && record.value
+          ? { epoch: epochIn(record.headers), low: await serde.decodeLow(topic, record.value) }
+          : noLow,
+    }
   const key = textOf(record.key)
   if (key === null) {
     return refuse(
@@ -73,7 +79,8 @@ export async function decodeRecord(
       timestamp: record.timestamp,
       headers,
     }
-    return { input, inputLow: topic.lowSchema && headers.low ? Number(headers.low) : -1 }
+    const carries = topic.lowSchema !== undefined && headers.low !== undefined && headers.low !== ''
+    return { input, inputLow: carries ? { epoch: epochIn(headers), low: Number(headers.low) } : noLow }
   } catch (error) {
     if (error instanceof Reject) return refuse('schema', reasonOf(error), true)
     throw error

@@ -2,6 +2,7 @@ import type { Assignment, Broker } from './broker.ts'
 import type { Clock } from './clock.ts'
 import { decodeNote } from './commit-note.ts'
 import { isOpen, noCrashes, startAgain } from './crashes.ts'
+import { FIRST_EPOCH } from './low.ts'
 import type { PositionStore } from './positions.ts'
 import type { Processor } from './processor.ts'
 import { deletionsKeptMs, type Place, type Start, startAt, tombstonesMayBeLost } from './start.ts'
@@ -15,8 +16,8 @@ export interface OpeningContext<Ports> {
   readonly topicId: string
   /** The first source, which the stage keeps something equal to. */
   readonly isFirst: boolean
-  /** There was another topic of this name, and what was made of it may still be there. */
-  readonly recreated: boolean
+  /** Above the first there was another topic of this name, and what was made of it may still be there. */
+  readonly epoch: number
   /** Our id in the group. */
   readonly own: string
   /** Those of all that are in the group, and those that this process had before. */
@@ -39,7 +40,7 @@ export async function openingOf<Ports>(
   store: PositionStore | null,
   context: OpeningContext<Ports>,
 ): Promise<Opened> {
-  const { processor, ports, topicId, isFirst, recreated, own, living } = context
+  const { processor, ports, topicId, isFirst, epoch, own, living } = context
   const noted = decodeNote(at.metadata)
   // An offset in a topic of the same name that is gone says nothing of this one.
   const known = noted === null || noted.topicId === topicId
@@ -64,8 +65,8 @@ export async function openingOf<Ports>(
   async function reasonToHold(): Promise<Start['hold']> {
     if (note?.held != null && start.offset <= at.committed!)
       return { state: note.held, reason: `at ${start.offset} since before this start` }
-    if (recreated && committed === null)
-      return { state: 'tombstones-may-be-lost', reason: `${at.topic} is not the first topic of this name` }
+    if (epoch > FIRST_EPOCH && committed === null)
+      return { state: 'tombstones-may-be-lost', reason: `${at.topic} is topic ${epoch} of this name` }
     if (start.offset >= at.end) return null
     return mayHaveMissed(at, start, context)
   }

@@ -15,6 +15,8 @@ export interface OutboxContext {
   /** The topic that the batch came from. */
   readonly topic: Topic
   readonly topicId: string
+  /** Of the first source: what its offsets are revisions in. */
+  readonly epoch: number
   readonly scope: Scope
   readonly serde: Serde
   readonly deadLetters: Topic<DeadLetter>
@@ -119,7 +121,7 @@ function carriedBy(
   { partition, offset, timestamp, headers }: StoredRecord,
   to: Topic,
   low: number,
-  { processor, topic }: OutboxContext,
+  { processor, topic, epoch }: OutboxContext,
 ): Record<string, string> {
   const carried: Record<string, string> = {}
   if (headers.traceparent !== undefined) carried.traceparent = headers.traceparent.toString('utf8')
@@ -127,7 +129,7 @@ function carriedBy(
   if (replayed !== null) carried[REPLAY_OF] = replayed
   const { watermark, from } = processor
   if (watermark?.kind !== 'carried' || watermark.topic !== to || topic !== from[0]) return carried
-  return { ...carried, position: `${partition}:${offset}:${timestamp}`, low: String(low) }
+  return { ...carried, position: `${partition}:${offset}:${timestamp}`, low: String(low), epoch: String(epoch) }
 }
 
 /** Headers are for machines and logs: no line breaks, bounded. */

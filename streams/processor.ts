@@ -68,8 +68,12 @@ export interface Batch {
   readonly records: readonly Input[]
   /** Every offset up to this, inclusive, is handled once this batch is. Only meaningful with one lane. */
   readonly through: number
+  /** How many topics of the first source's name there have been, this one included: its offsets are compared with no others'. */
+  readonly epoch: number
   /** The watermark that came with the records or in progress records; -1 if none yet. */
   readonly low: number
+  /** Of the topic that `low` counts in; 0 if none came yet. */
+  readonly lowEpoch: number
   /** Everything that was written to the topic before this is handled once this batch is, ms since 1970. Only meaningful with one lane. */
   readonly asOf: number
   /** Aborted when the partition is no longer ours: check it before every side effect. */

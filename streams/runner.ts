@@ -3,6 +3,7 @@ import { bury } from './burial.ts'
 import type { Clock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { Fatal, NotOwner, Reject, Retry, reasonOf, StartOver } from './errors.ts'
+import { FIRST_EPOCH } from './low.ts'
 import type { Observer } from './observer.ts'
 import { type Opened, openingOf } from './opening.ts'
 import { ingestPositions, type PositionStore } from './positions.ts'
@@ -26,15 +27,15 @@ export interface Runtime {
   readonly states?: States
   readonly sessionTimeoutMs?: number
   /** Asked at each start of a task for each topic of its stage. Rejects with `Retry` while the topic is not the one that it should be. */
-  identified?(topic: Topic, id: string): Promise<{ readonly recreated: boolean }>
+  identified?(topic: Topic, id: string): Promise<{ readonly epoch: number }>
   /** Called once, when a processor can never go on; the process should end and say why. */
   failed(error: Error): void
 }
 
-/** Kafka's ids of the topics by name, and whether the first source was another topic before. */
+/** Kafka's ids of the topics by name, and which of its name the first source is. */
 interface Identities {
   readonly ids: ReadonlyMap<string, string>
-  readonly recreated: boolean
+  readonly epoch: number
 }
 
 interface Running<Ports> {
@@ -103,15 +104,15 @@ export async function runProcessor<Ports>(
   /** The ids of this stage's topics, once each is the one that it should be. */
   const identify = async (): Promise<Identities> => {
     const ids = await topicIdsNow()
-    let recreated = false
+    let epoch = FIRST_EPOCH
     for (const topic of [...processor.from, ...processor.to]) {
       const name = nameIn(scope, topic)
       const id = ids.get(name)
       if (id === undefined) throw new Retry(goneTopic(name), { state: 'source-recreated' })
       const identity = await runtime.identified?.(topic, id)
-      if (topic === processor.from[0]) recreated = identity?.recreated ?? false
+      if (topic === processor.from[0] && identity !== undefined) epoch = identity.epoch
     }
-    return { ids, recreated }
+    return { ids, epoch }
   }
 
   const living = async (): Promise<ReadonlySet<string>> => {
@@ -134,16 +135,16 @@ export async function runProcessor<Ports>(
       try {
         const own = (await joined.promise).id()
         ownIds.add(own)
-        const { ids, recreated } = await identify()
+        const { ids, epoch } = await identify()
         const topicId = ids.get(topic)!
         store = positions && (await positions.open({ topicId, ...assignment }))
         const isFirst = topicsByName.get(topic) === processor.from[0]
-        const context = { processor, ports, broker, clock, topicId, isFirst, recreated, own, living }
+        const context = { processor, ports, broker, clock, topicId, isFirst, epoch, own, living }
         const opened = await openingOf(assignment, store, context)
         if (!stillOurs()) throw new NotOwner(`${key} was given away while it was being started`)
         tell(at, opened, store?.former() ?? null)
         const kept = store
-        const taskContext = contextOf(assignment, topicId, kept, generation)
+        const taskContext = contextOf(assignment, { topicId, epoch }, kept, generation)
         const task = new Task({ topic, partition }, opened.opening, taskContext)
         tasks.set(key, {
           task,
@@ -217,7 +218,7 @@ export async function runProcessor<Ports>(
 
   const contextOf = (
     at: TopicPartition,
-    topicId: string,
+    { topicId, epoch }: { topicId: string; epoch: number },
     store: PositionStore | null,
     generation: number,
   ): TaskContext<Ports> => ({
@@ -225,6 +226,7 @@ export async function runProcessor<Ports>(
     ports,
     topic: topicsByName.get(at.topic)!,
     topicId,
+    epoch,
     scope,
     serde,
     clock,

@@ -3,6 +3,7 @@ import type { Fetched, NewRecord, StoredRecord, TopicPartition } from './broker.
 import { Commits, type Opening } from './commits.ts'
 import { crashed, decodeRecord, type Rejected } from './decode.ts'
 import { NotOwner, Retry } from './errors.ts'
+import { type Low, laterLow, noLow } from './low.ts'
 import { type Handled, type OutboxContext, recordOf, recordsFor } from './outbox.ts'
 import type { Away, Outcome, Processor } from './processor.ts'
 import { type StateName, subjectOf } from './states.ts'
@@ -44,7 +45,8 @@ export class Task<Ports> {
   /** The state that holds the watermark; null: nothing does. */
   #held: StateName | null
   #comparing = false
-  #low = -1
+  /** The newest watermark that records brought along. */
+  #low: Low = noLow
   #markedLow = -1
   #markedAt = 0
   #end: number
@@ -150,13 +152,16 @@ export class Task<Ports> {
     await this.#open()
     const began = clock.now()
     const { handled, unreadable, low } = (await this.#condemned(records)) ?? (await this.#decode(records))
-    this.#low = Math.max(this.#low, low)
+    this.#low = laterLow(this.#low, low)
+    const brought = this.#held === null ? this.#low : noLow
     const batch = {
       partition: this.at.partition,
       topicId: this.#context.topicId,
       records: handled.map(({ input }) => input),
       through,
-      low: this.#held === null ? this.#low : -1,
+      epoch: this.#context.epoch,
+      low: brought.low,
+      lowEpoch: brought.epoch,
       asOf: this.#asOfBatch(records, through),
       signal: this.#stop.signal,
     }
@@ -194,22 +199,22 @@ export class Task<Ports> {
     const condemned = await this.#attempts.patiently(() => patientOwner(() => this.#commits.attempt(record.offset)))
     if (!condemned) return null
     const { topic, partitionsOf } = this.#context
-    return { handled: [], unreadable: [crashed(record, topic, partitionsOf(topic))], low: -1 }
+    return { handled: [], unreadable: [crashed(record, topic, partitionsOf(topic))], low: noLow }
   }
 
   async #decode(records: readonly StoredRecord[]): Promise<Decoded> {
     const handled: Handled[] = []
     const unreadable: Rejected[] = []
-    let low = -1
+    let low = noLow
     const { topic, serde } = this.#context
     const partitions = this.#context.partitionsOf(topic)
     for (const source of records) {
       const decoded = await this.#attempts.patiently(() => decodeRecord(source, topic, partitions, serde))
-      if ('low' in decoded) low = Math.max(low, decoded.low)
+      if ('low' in decoded) low = laterLow(low, decoded.low)
       else if ('reject' in decoded) unreadable.push(decoded)
       else {
         handled.push({ input: decoded.input, source })
-        low = Math.max(low, decoded.inputLow)
+        low = laterLow(low, decoded.inputLow)
       }
     }
     return { handled, unreadable, low }
@@ -226,7 +231,7 @@ export class Task<Ports> {
     const { records, rejections } = recordsFor(handled, outcomes, unreadable, this.#told, this.#context)
     const { watermark } = processor
     if (watermark?.kind === 'published') {
-      const low = this.#held === null ? this.#low : -1
+      const { low } = this.#held === null ? this.#low : noLow
       const mark = { partition: this.at.partition, low, applied: through, state: this.#held, now: clock.now() }
       records.push(recordOf(watermark.record(mark, ports), {}, this.#context))
     }
@@ -254,7 +259,7 @@ export class Task<Ports> {
 
   /** A progress record, where there is nothing else that could carry the watermark. */
   async #carryLow(): Promise<void> {
-    const { processor, clock, scope, serde, topic } = this.#context
+    const { processor, clock, scope, serde, topic, epoch } = this.#context
     const { watermark } = processor
     if (watermark?.kind !== 'carried' || topic !== processor.from[0] || this.#stop.signal.aborted) return
     const low = this.#told
@@ -273,6 +278,7 @@ export class Task<Ports> {
               partition,
               key: lowKey(partition),
               value: serde.encodeLow(watermark.topic, low, now),
+              headers: { epoch: String(epoch) },
             },
           ],
           low,
@@ -315,7 +321,7 @@ export class Task<Ports> {
     await this.#open()
     const { partition } = this.at
     await this.#attempts.patiently(() => {
-      const low = processor.watermark?.kind === 'published' ? this.#low : this.#state.low
+      const low = processor.watermark?.kind === 'published' ? this.#low.low : this.#state.low
       return away.compare({ partition, low, signal: this.#stop.signal }, ports)
     })
     this.#stop.signal.throwIfAborted()
@@ -351,7 +357,7 @@ export interface TaskOpening extends Opening {
 interface Decoded {
   readonly handled: Handled[]
   readonly unreadable: Rejected[]
-  readonly low: number
+  readonly low: Low
 }
 
 /** What is no longer ours is taken away in a moment; until then whoever needs it waits. */

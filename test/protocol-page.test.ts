@@ -122,7 +122,7 @@ async function ports(): Promise<ConnectionPorts> {
       wrote: () => ({ epoch: 1, documents: {} }),
     },
     producer: { send: async () => [] },
-    platform: { serde, scope },
+    platform: { serde, scope, epochs: { refusal: null } },
     partitions: 4,
     log: { error() {}, debug() {} },
     ended() {},

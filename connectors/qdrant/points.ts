@@ -7,6 +7,7 @@ import { type Fence, fenceText, parseFence } from '../../processors/fence.ts'
 import { BUCKETS, bucketOf, type ChunkPayload, placeOf } from '../../processors/index-contents.ts'
 import type { Manifest, Marker } from '../../processors/vector-index.ts'
 import type { DocumentVectors } from '../../schemas/records.ts'
+import { FIRST_EPOCH } from '../../streams/low.ts'
 
 /** The three kinds of point of a collection, and their ids, as Qdrant's messages. */
 
@@ -175,12 +176,13 @@ function readLeft(left: unknown): Manifest['left'] {
   })
 }
 
-export function markerPoint({ partition, topicId, applied, low, at }: Marker): PointInit {
+export function markerPoint({ partition, topicId, applied, epoch, low, at }: Marker): PointInit {
   const payload = {
     topicId: text(topicId),
     kind: text('marker'),
     partition: integer(partition),
     applied: integer(applied),
+    epoch: integer(epoch),
     low: integer(low),
     at: integer(at),
   }
@@ -188,11 +190,13 @@ export function markerPoint({ partition, topicId, applied, low, at }: Marker): P
 }
 
 export function readMarker(payload: Record<string, Value>): Marker {
-  const { partition, topicId, applied, low, at } = readPayload(payload)
+  const { partition, topicId, applied, epoch, low, at } = readPayload(payload)
   return {
     partition: Number(partition),
     topicId: String(topicId),
     applied: Number(applied),
+    // Written before there was a second one.
+    epoch: Number(epoch ?? FIRST_EPOCH),
     low: Number(low),
     at: Number(at),
   }

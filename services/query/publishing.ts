@@ -27,7 +27,8 @@ export async function publish(
   tenant: string,
   { producer, platform, partitions, freshness }: PublishPorts,
 ): Promise<string> {
-  const { serde, scope } = platform
+  const { serde, scope, epochs } = platform
+  if (epochs.refusal !== null) throw new OperationError('unavailable', epochs.refusal, { retryAfterMs: 5_000 })
   const topic = nameIn(scope, documents)
   const records = items.map((item, i): NewRecord => {
     const key = `${tenant}/${item.id}`

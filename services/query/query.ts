@@ -5,13 +5,15 @@ import { WebSocketServer } from 'ws'
 import { connectQdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
+import { documents } from '../../schemas/topics.ts'
+import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { type ConnectionPorts, serve } from './connection.ts'
-import { followFreshness } from './freshness-follower.ts'
+import { followPresentEpoch } from './freshness-of-epoch.ts'
 import { LIMITS, SUBPROTOCOL } from './protocol.ts'
 
 /** Search, publish and wait over WebSocket, for the one configured tenant. */
@@ -30,13 +32,14 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(() => engine.close())
   const platform = await openPlatform(config, engine.space.id, frame)
   frame.closing(() => platform.broker.close())
+  frame.closing(() => platform.epochs.close())
   const qdrant = connectQdrant({
     url: platform.addresses.qdrant,
     ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }),
   })
   const spec = { collection: platform.collection, space: engine.space.id, dimensions: engine.space.dimensions }
   await persistently('Qdrant', frame, () => ensureCollection(qdrant, spec))
-  const freshness = await followFreshness(platform, config.partitions, frame.fail)
+  const freshness = await followPresentEpoch(platform, config.partitions, frame.fail)
   frame.closing(() => freshness.close())
   frame.ready(() => {
     const ms = freshness.unheardMs()
@@ -45,6 +48,8 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(
     probe(states, { state: 'kafka-unreachable', subject: 'query', ask: () => platform.broker.admin.topics() }),
   )
+  const subject = nameIn(platform.scope, documents)
+  frame.closing(probe(states, { state: 'source-recreated', subject, ask: platform.epochs.check }))
   frame.closing(
     probe(states, {
       state: 'index-unreachable',

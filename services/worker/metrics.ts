@@ -86,9 +86,14 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
       retries.inc({ processor })
       const task = subjectOf({ processor, topic, partition })
       // What has a name is a state, and says the same there.
-      if (error instanceof Retry && error.state !== null) troubled.delete(task)
+      const named = error instanceof Retry && error.state !== null
+      if (named) troubled.delete(task)
       else troubled.set(task, { since: troubled.get(task)?.since ?? now(), reason: reasonOf(error) })
-      log.warn({ processor, topic, partition, attempt, reason: reasonOf(error) }, 'trying again')
+      // A state has a line of its own where it begins and where it ends.
+      log[named && attempt > 2 ? 'debug' : 'warn'](
+        { processor, topic, partition, attempt, reason: reasonOf(error) },
+        'trying again',
+      )
     },
     lost({ processor, topic, offsets }) {
       lostOffsets.inc({ processor, topic }, offsets)

@@ -42,8 +42,9 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
   })
   frame.closing(() => engine.close())
   const platform = await openPlatform(config, engine.space.id, frame)
-  const { broker, serde, scope, epoch, collection, addresses } = platform
+  const { broker, serde, scope, epochs, collection, addresses } = platform
   frame.closing(() => broker.close())
+  frame.closing(() => epochs.close())
   const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
   const spec = { collection, space: engine.space.id, dimensions: engine.space.dimensions }
   await persistently('Qdrant', frame, () => ensureCollection(qdrant, spec))
@@ -70,13 +71,12 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
       engine,
       known,
       cache: vectorCache({ bytesMax: config.vectorCacheBytesMax }),
-      epoch,
       now,
       decodeDocument: (bytes) => serde.decode(documents, bytes) as Promise<Document>,
       counted: engineMetrics(metrics, engine),
       compare,
     }),
-    stage(indexVectors, { index: qdrantIndex(qdrant, spec), epoch, now, markers: new Map(), compare }),
+    stage(indexVectors, { index: qdrantIndex(qdrant, spec), now, markers: new Map(), compare }),
   ]
   const observer = observed(metrics, log, now)
   frame.ready(observer.waiting)
@@ -89,9 +89,12 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     clock: systemClock,
     observer,
     states,
+    identified: epochs.identified,
     sessionTimeoutMs: config.sessionTimeoutMs,
     failed: frame.fail,
   })
+  const subject = nameIn(scope, documents)
+  frame.closing(probe(states, { state: 'source-recreated', subject, ask: epochs.check }))
   const recheck = () => Promise.all(runners.map((runner) => runner.recheck()))
   frame.closing(probe(states, { state: 'kafka-unreachable', subject: 'worker', ask: recheck }))
   // From the end of the path to its beginning, so that nothing new comes while a stage drains.

@@ -1,0 +1,44 @@
+import type { Platform } from '../platform.ts'
+import { type FreshnessFollower, followFreshness } from './freshness-follower.ts'
+
+/**
+ * The freshness of the present epoch: when a new `documents` is accepted, what was known of the former is forgotten, and
+ * tokens of it are expired. While the topic is not the accepted one, nothing is complete.
+ */
+export async function followPresentEpoch(
+  platform: Platform,
+  partitions: number,
+  failed: (error: Error) => void,
+): Promise<FreshnessFollower> {
+  let epoch = platform.epoch
+  let current = await followFreshness(platform, partitions, failed)
+  let closed = false
+  let turning = Promise.resolve()
+
+  const turn = async (): Promise<void> => {
+    if (closed || platform.epoch === epoch) return
+    const former = current
+    epoch = platform.epoch
+    current = await followFreshness(platform, partitions, failed)
+    await former.close()
+  }
+  platform.epochs.changed(() => {
+    turning = turning.then(turn).catch(failed)
+  })
+
+  return {
+    asOf() {
+      const asOf = current.asOf()
+      return { ...asOf, complete: asOf.complete && platform.epochs.refusal === null }
+    },
+    after: (...wish) => current.after(...wish),
+    within: (...wish) => current.within(...wish),
+    wrote: (positions) => current.wrote(positions),
+    unheardMs: () => current.unheardMs(),
+    async close() {
+      closed = true
+      await turning
+      await current.close()
+    },
+  }
+}
