@@ -5,7 +5,16 @@ import { type FaultKind, garbageOf, type Kind } from './findings.ts'
 import { firstLook } from './first-look.ts'
 import { LatestRevisions } from './latest-revisions.ts'
 import { repairAll, type Todo } from './repair.ts'
-import { type AuditWorld, type Bounds, type Cost, documentsIn, lowOf, offsetsOf, type Pace } from './world.ts'
+import {
+  type AuditWorld,
+  type Bounds,
+  type Cost,
+  documentsIn,
+  lowOf,
+  offsetsOf,
+  type Pace,
+  RECORDS_PER_POINT,
+} from './world.ts'
 
 export interface PartitionOptions {
   readonly partition: number
@@ -15,8 +24,6 @@ export interface PartitionOptions {
   readonly repair: boolean
   /** What an older F made is derived again too. */
   readonly renew: boolean
-  /** `orphans`: only what is served and `documents` does not have. */
-  readonly look: 'everything' | 'orphans'
   /** So many documents are derived again and compared. */
   readonly deep: { readonly documents: number; readonly check: DeepCheck } | null
   readonly signal: AbortSignal
@@ -54,12 +61,11 @@ export interface PartitionReport {
 
 /** An audit of one partition, while both sides change. It says nothing of a document that it has not seen to be wrong in one moment. */
 export async function auditPartition(world: AuditWorld, options: PartitionOptions): Promise<PartitionReport> {
-  const { partition, bounds, look, signal } = options
+  const { partition, bounds, signal } = options
   const { end } = await offsetsOf(world, partition)
   const cost: Cost = { records: 0, bytes: 0, points: 0 }
   const report = { partition, documents: 0, chunks: 0, differing: 0, emptied: [] as string[], cost }
-  // Whoever looks only for orphans may be the one that holds the watermark back.
-  const behind = look === 'orphans' ? null : await waitFor(world, partition, end - 1, bounds.waitMs, signal)
+  const behind = await waitFor(world, partition, end - 1, bounds.waitMs, signal)
   if (behind !== null) return { ...report, asOf: null, behind }
   for (let from = 0; from < BUCKETS; ) {
     const pass = await auditPass(world, options, from, cost)
@@ -74,7 +80,7 @@ export async function auditPartition(world: AuditWorld, options: PartitionOption
 
 /** As many buckets as fit into memory. */
 async function auditPass(world: AuditWorld, options: PartitionOptions, first: number, cost: Cost) {
-  const { partition, bounds, signal, repair, renew, pace, look, found, progress, deep } = options
+  const { partition, bounds, signal, repair, renew, pace, found, progress, deep } = options
   const read = async (points: number) => {
     cost.points += points
     await pace(points)
@@ -92,7 +98,7 @@ async function auditPass(world: AuditWorld, options: PartitionOptions, first: nu
     async read(records, bytes) {
       cost.records += records
       cost.bytes += bytes
-      await pace(records)
+      await pace(records / RECORDS_PER_POINT)
     },
   })
   await latest.readTo(end)
@@ -107,7 +113,7 @@ async function auditPass(world: AuditWorld, options: PartitionOptions, first: nu
   for (; from < latest.to; ) {
     signal.throwIfAborted()
     const slice = { partition, from, to: Math.min(from + width, latest.to) }
-    const looked = await firstLook(world, { slice, latest, look, read })
+    const looked = await firstLook(world, { slice, latest, read })
     seen.documents += looked.documents
     seen.chunks += looked.chunks
     seen.differing += looked.differing
@@ -118,7 +124,7 @@ async function auditPass(world: AuditWorld, options: PartitionOptions, first: nu
         tell(judged.fault.kind, judged.key, judged.fault.detail, 'found')
         todo.push(todoOf(judged, judged.fault.kind, judged.fault.detail))
         seen.emptied.push(...judged.held.chunks.flatMap(({ id, payload }) => (payload === null ? [id] : [])))
-      } else if (look === 'everything') await collect(world, judged, repair, tell)
+      } else await collect(world, judged, repair, tell)
     }
     for (const { key, manifest } of looked.older) {
       tell('older', key, `was made by ${manifest.pipeline}`, 'found')

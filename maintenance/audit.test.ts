@@ -9,7 +9,6 @@ import { partitionOf } from '../streams/partitioner.ts'
 import { audit } from './audit.ts'
 import { deepCheck } from './deep.ts'
 import { memoryWorld } from './memory-world.ts'
-import { compareOrphans } from './orphans.ts'
 
 const PARTITIONS = 2
 
@@ -98,6 +97,10 @@ const faults: Readonly<Record<string, { kind: string; make: (world: Mutable) => 
     kind: 'garbage',
     make: ({ chunks, place }) =>
       chunks.set(chunkPlace('acme/long', '1:0:0', 0), { ...chunks.get(place(0))!, fence: '1:0:0', offset: 0 }),
+  },
+  'a point without a payload that is nobody’s': {
+    kind: 'garbage',
+    make: ({ chunks, place }) => chunks.set('nowhere', { ...chunks.get(place(0))!, key: '' }),
   },
   'chunks of a document without a manifest': {
     kind: 'garbage',
@@ -235,28 +238,6 @@ test('what nobody derives again is told as left, and why', async () => {
 
   assert.deepEqual([report.kinds.missing.left, report.inSync], [1, false])
   assert.match(report.kinds.missing.examples[0]!, /^acme\/a: .*not derived again in time: see whether a worker runs$/)
-})
-
-test('orphans alone are deleted, whatever else is wrong', async () => {
-  await using run = await opened()
-  await run.driver.pipe(document('acme/a'), document('acme/b'))
-  inject(run.index, (world) => {
-    orphan(world, 'acme/nobody')
-    world.manifests.delete('acme/b')
-  })
-  const world = await memoryWorld(run, { partitions: PARTITIONS })
-  const signal = new AbortController().signal
-
-  const both = [
-    await compareOrphans(world, { partition: 0, signal }),
-    await compareOrphans(world, { partition: 1, signal }),
-  ]
-
-  assert.deepEqual(
-    both.flatMap(({ deleted }) => deleted),
-    ['acme/nobody'],
-  )
-  assert.deepEqual(foundIn(await audit(world)), { missing: 1 })
 })
 
 interface Mutable {

@@ -10,6 +10,8 @@ export interface AuditOptions {
   readonly partitions?: readonly number[]
   readonly repair?: boolean
   readonly renew?: boolean
+  /** Which of the points without a payload are nobody's: default all, but none where only some partitions are audited, since they may be another's. */
+  readonly strays?: (id: string) => boolean
   readonly deep?: { readonly documents: number; readonly check: DeepCheck }
   readonly bounds?: Partial<Bounds>
   readonly pace?: Pace
@@ -29,6 +31,8 @@ export interface AuditReport {
   readonly chunks: number
   readonly differingBuckets: number
   readonly kinds: Readonly<Record<Kind, Counts>>
+  /** Points without a payload that are left, the first of them. */
+  readonly strays: readonly string[]
   /** Partitions that the index is behind in, in words. */
   readonly behind: readonly string[]
   readonly cost: Cost & { readonly seconds: number }
@@ -63,7 +67,6 @@ export async function audit(world: AuditWorld, options: AuditOptions = {}): Prom
       pace,
       repair: options.repair === true,
       renew: options.renew === true,
-      look: 'everything',
       deep: options.deep ? { ...options.deep, documents: Math.ceil(options.deep.documents / partitions.length) } : null,
       signal,
       found,
@@ -72,7 +75,8 @@ export async function audit(world: AuditWorld, options: AuditOptions = {}): Prom
     reports.push(report)
   }
   const emptied = new Set(reports.flatMap((report) => report.emptied))
-  await strays(world, options.repair === true, emptied, found)
+  const { strays: isNobodys = () => options.partitions === undefined } = options
+  const left = await strays(world, options.repair === true, (id) => !emptied.has(id) && isNobodys(id), found)
   const behind = reports.flatMap(({ partition, behind: how }) =>
     how === null ? [] : [`partition ${partition}: ${how}`],
   )
@@ -90,6 +94,7 @@ export async function audit(world: AuditWorld, options: AuditOptions = {}): Prom
     chunks: sum((report) => report.chunks),
     differingBuckets: sum((report) => report.differing),
     kinds: tally.counts(),
+    strays: left,
     behind,
     cost: {
       records: sum(({ cost }) => cost.records),
@@ -100,15 +105,17 @@ export async function audit(world: AuditWorld, options: AuditOptions = {}): Prom
   }
 }
 
-/** Points that lost their payload and are nobody's; those of documents were told of, and left by their repair. */
+/** Points that lost their payload; those of documents were told of, and left by their repair. Resolves with those that stay. */
 async function strays(
   { contents }: AuditWorld,
   repair: boolean,
-  emptied: ReadonlySet<string>,
+  isNobodys: (id: string) => boolean,
   found: (finding: Finding) => void,
-): Promise<void> {
+): Promise<string[]> {
+  const left: string[] = []
   for await (const page of contents.strays()) {
-    const ids = page.filter((id) => !emptied.has(id))
+    const ids = page.filter(isNobodys)
+    if (left.length < STRAYS_MAX) left.push(...(repair ? page.filter((id) => !isNobodys(id)) : page))
     if (ids.length === 0) continue
     const finding = {
       kind: 'garbage' as const,
@@ -122,7 +129,10 @@ async function strays(
     await contents.remove(ids)
     found({ ...finding, state: 'repaired' })
   }
+  return left
 }
+
+const STRAYS_MAX = 1_000
 
 /** Findings by kind. */
 export class Tally {

@@ -22,12 +22,10 @@ export async function firstLook(
   {
     slice,
     latest,
-    look,
     read,
   }: {
     slice: Slice
     latest: LatestRevisions
-    look: 'everything' | 'orphans'
     read: (points: number) => Promise<void>
   },
 ): Promise<FirstLook> {
@@ -42,13 +40,12 @@ export async function firstLook(
     for (const key of new Set([...manifests.keys(), ...wanted.keys()])) {
       const expected = { ...APPLIED, epoch, latest: wanted.get(key) ?? null, space: contents.space }
       const fault = revisionFault(manifests.get(key) ?? null, expected)
-      if (fault !== null && (look === 'everything' || fault.kind === 'orphan')) suspects.add(key)
+      if (fault !== null) suspects.add(key)
     }
   }
   const manifests = new Map([...byBucket.values()].flat().map((manifest) => [manifest.key, manifest]))
   const serving = [...manifests.values()].filter(isServing)
   const seen = { documents: serving.length, serving: serving.map(({ key }) => key), differing }
-  if (look === 'orphans') return { ...seen, suspects: [...suspects], older: [], chunks: 0 }
 
   const { chunks, count } = await chunksOf(slice)
   for (const key of new Set([...chunks.keys(), ...seen.serving])) {

@@ -93,7 +93,7 @@ async function send(
 
 /** Each with its record's value in `documents`: null where there is none, or it deletes. What was replaced meanwhile is left out. */
 async function* withValues(
-  { world: { broker, scope }, partition, read }: ConfirmContext,
+  { world: { broker, scope }, partition }: ConfirmContext,
   batch: readonly Todo[],
   signal: AbortSignal,
 ): AsyncGenerator<{ todo: Todo; value: Buffer | null }> {
@@ -104,7 +104,6 @@ async function* withValues(
   }
   for (const { from, to } of runsOf([...live.keys()])) {
     for await (const { records } of broker.read({ topic: documentsIn(scope), partition, from, to, signal })) {
-      await read(records.length)
       for (const { offset, value } of records) {
         const todo = live.get(offset)
         if (todo !== undefined && value !== null) yield { todo, value }

@@ -44,8 +44,11 @@ export interface Cost {
   points: number
 }
 
-/** Told after every piece of work; resolves when the next may begin. */
-export type Pace = (units: number) => Promise<void>
+/** Told after every piece of work how many points it was; resolves when the next may begin. */
+export type Pace = (points: number) => Promise<void>
+
+/** A record of `documents` costs so much less to read than a point with its vectors. */
+export const RECORDS_PER_POINT = 20
 
 export const atFullSpeed: Pace = async () => {}
 

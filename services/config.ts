@@ -78,6 +78,34 @@ export const workerConfig = platformConfig.extend({
     .max(300_000)
     .default(10_000)
     .describe('How long Kafka waits for a dead worker before others take its partitions, ms.'),
+  auditPointsPerSecondMax: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(200)
+    .describe(
+      'Points of the index that the continuous audit reads per second, or twenty records of documents for one; 0: no audit.',
+    ),
+  auditEveryMs: z.coerce
+    .number()
+    .int()
+    .min(1_000)
+    .default(3_600_000)
+    .describe(
+      'From the beginning of one audit of a partition to that of the next, ms; where one takes longer, the next follows it.',
+    ),
+  auditRepair: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('Whether the continuous audit repairs what it finds, or only tells.'),
+  auditRepairsMax: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1_000)
+    .describe(
+      'Documents that one continuous audit of a partition has derived again; what is above it is told, and left to the next.',
+    ),
 })
 
 export const queryConfig = platformConfig.extend({

@@ -149,7 +149,8 @@ export function qdrantContents(qdrant: Qdrant, { collection, space }: Collection
   }
 }
 
-const PAGE_POINTS = 256
+/** With their vectors; more at once would hold up, for some ms, whoever else asks. */
+const PAGE_POINTS = 128
 const KEYS_PER_FILTER = 100
 const IDS_PER_DELETION = 1_000
 

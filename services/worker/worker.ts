@@ -10,6 +10,7 @@ import { ingestDocuments } from '../../processors/ingest-documents.ts'
 import { vectorCache } from '../../processors/vector-cache.ts'
 import type { Document } from '../../schemas/records.ts'
 import { deadLetters, documents } from '../../schemas/topics.ts'
+import type { NewRecord } from '../../streams/broker.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import { nameIn } from '../../streams/topic.ts'
@@ -20,6 +21,7 @@ import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
+import { auditing } from './auditing.ts'
 import { engineMetrics, observed } from './metrics.ts'
 
 /** Runs the stream processors on Kafka; more workers share the partitions. */
@@ -79,6 +81,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     stage(indexVectors, { index: qdrantIndex(qdrant, spec), now, markers: new Map(), compare }),
   ]
   const observer = observed(metrics, log, now)
+  const audits = auditing(config, metrics, log)
   frame.ready(observer.waiting)
   const runners = await runTopology(stages, {
     broker,
@@ -87,7 +90,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
     partitions: config.partitions,
     deadLetters,
     clock: systemClock,
-    observer,
+    observer: audits.watched(observer),
     states,
     identified: epochs.identified,
     sessionTimeoutMs: config.sessionTimeoutMs,
@@ -97,6 +100,15 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
   frame.closing(probe(states, { state: 'source-recreated', subject, ask: epochs.check }))
   const recheck = () => Promise.all(runners.map((runner) => runner.recheck()))
   frame.closing(probe(states, { state: 'kafka-unreachable', subject: 'worker', ask: recheck }))
+  const redoer = await broker.producer()
+  const send = (records: readonly NewRecord[]) => redoer.send(records)
+  const contents = qdrantContents(qdrant, spec)
+  frame.closing(
+    audits.start(systemClock, async () => ({
+      ...{ broker, serde, scope, contents, send },
+      ...{ partitions: config.partitions, epoch: platform.epoch, clock: systemClock },
+    })),
+  )
   // From the end of the path to its beginning, so that nothing new comes while a stage drains.
   frame.closing(async () => {
     state = 'stopping'
