@@ -7,7 +7,7 @@ import { deepCheck } from '../maintenance/deep.ts'
 import type { AuditWorld } from '../maintenance/world.ts'
 import { documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
-import { epochOf } from '../services/epoch.ts'
+import { checkEpoch, openEpochs } from '../services/epoch.ts'
 import type { Broker } from '../streams/broker.ts'
 import { systemClock } from '../streams/clock.ts'
 import { nameIn } from '../streams/topic.ts'
@@ -91,6 +91,8 @@ async function openWorld(
   await serde.register([documents, redo])
   const topic = topics.find(({ name }) => name === nameIn(scope, documents))
   if (topic === undefined) throw new Error(`topic ${nameIn(scope, documents)} does not exist; freshet up creates it`)
+  const epochs = await openEpochs(broker, serde, scope)
+  const { epoch } = epochs
   const producer = await broker.producer()
   return {
     world: {
@@ -99,11 +101,15 @@ async function openWorld(
       serde,
       scope,
       partitions: topic.partitions,
-      epoch: await epochOf(broker, serde, scope),
+      epoch,
+      check: () => checkEpoch(epochs, epoch),
       clock: systemClock,
       send: (records) => producer.send(records),
     },
-    close: () => producer.close(),
+    async close() {
+      await producer.close()
+      await epochs.close()
+    },
   }
 }
 

@@ -62,6 +62,7 @@ export interface PartitionReport {
 /** An audit of one partition, while both sides change. It says nothing of a document that it has not seen to be wrong in one moment. */
 export async function auditPartition(world: AuditWorld, options: PartitionOptions): Promise<PartitionReport> {
   const { partition, bounds, signal } = options
+  await world.check()
   const { end } = await offsetsOf(world, partition)
   const cost: Cost = { records: 0, bytes: 0, points: 0 }
   const report = { partition, documents: 0, chunks: 0, differing: 0, emptied: [] as string[], cost }

@@ -5,10 +5,12 @@ import { type Copy, chunkPlace, type MemoryIndex, memoryIndex, type StoredChunk 
 import { type MemoryPipeline, memoryPipeline } from '../processors/memory-pipeline.ts'
 import type { Manifest } from '../processors/vector-index.ts'
 import { positionsOf } from '../search/freshness.ts'
+import { Retry } from '../streams/errors.ts'
 import { partitionOf } from '../streams/partitioner.ts'
 import { audit } from './audit.ts'
 import { deepCheck } from './deep.ts'
 import { memoryWorld } from './memory-world.ts'
+import type { AuditWorld } from './world.ts'
 
 const PARTITIONS = 2
 
@@ -194,6 +196,41 @@ test('a partition that the index is behind in is told so, and nothing of it is c
   assert.deepEqual(foundIn(report), {})
   assert.equal(report.behind.length > 0, true)
   assert.match(report.behind[0]!, /^partition \d: the index has positions up to -1 of \d$/)
+})
+
+test('while documents is another topic than the one the index was made of, nothing is judged', async () => {
+  await using run = await opened()
+  await run.driver.pipe(document('acme/a'), document('acme/b'))
+  const world = await memoryWorld(run, { partitions: PARTITIONS })
+  const sent: unknown[] = []
+  let checks = 0
+  const recreated: AuditWorld = {
+    ...world,
+    broker: { ...world.broker, async *read() {} },
+    send: async (records) => sent.push(...records),
+    // At the first check it was still there.
+    async check() {
+      if (++checks > 1) throw new Retry('topic documents was deleted and created again')
+    },
+  }
+
+  const partitions = [partitionOf('acme/a', PARTITIONS)]
+
+  const audited = audit(recreated, { partitions, repair: true, renew: true })
+
+  await assert.rejects(audited, /deleted and created again/)
+  assert.deepEqual([sent, checks], [[], 2])
+  assert.equal((await audit(world)).inSync, true)
+})
+
+test('what a marker says of another epoch is not believed', async () => {
+  await using run = await opened()
+  await run.driver.pipe(...Array.from({ length: 20 }, (_, i) => document(`acme/${i}`)))
+  const world = { ...(await memoryWorld(run, { partitions: PARTITIONS })), epoch: 2, clock: standing() }
+
+  const report = await audit(world, { repair: true, bounds: { waitMs: 0 } })
+
+  assert.deepEqual([foundIn(report), report.behind.length], [{}, PARTITIONS])
 })
 
 test('keys that do not fit into memory at once are audited in several passes', async () => {

@@ -48,6 +48,7 @@ async function look({ world, partition, latest, read }: ConfirmContext, keys: re
   const manifests = await contents.manifestsOf(keys)
   const chunks = await chunksOf(world, keys, manifests)
   await latest.readTo((await offsetsOf(world, partition)).end)
+  await world.check()
   const after = await contents.manifestsOf(keys)
   // Lower than before: the index was set back to an older copy meanwhile.
   const low = Math.min(lowBefore, await lowOf(world, partition))

@@ -23,6 +23,7 @@ export async function memoryWorld(
     scope,
     partitions,
     epoch: 1,
+    check: async () => {},
     clock,
     send: (records) => producer.send(records),
   }

@@ -104,9 +104,9 @@ async function* withValues(
   }
   for (const { from, to } of runsOf([...live.keys()])) {
     for await (const { records } of broker.read({ topic: documentsIn(scope), partition, from, to, signal })) {
-      for (const { offset, value } of records) {
+      for (const { offset, key, value } of records) {
         const todo = live.get(offset)
-        if (todo !== undefined && value !== null) yield { todo, value }
+        if (todo !== undefined && value !== null && key?.toString('utf8') === todo.key) yield { todo, value }
       }
     }
   }

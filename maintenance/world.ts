@@ -13,6 +13,11 @@ export interface AuditWorld {
   readonly scope: Scope
   readonly partitions: number
   readonly epoch: number
+  /**
+   * Rejects with `Retry` where `documents` is not the topic that the epoch counts in, or not any more: all keys would look as
+   * if they were gone. Asked whenever something is judged, after it was read.
+   */
+  check(): Promise<void>
   readonly clock: Clock
   /** Resolves when the records of `redo` are acknowledged. */
   send(records: readonly NewRecord[]): Promise<unknown>
@@ -55,9 +60,11 @@ export const atFullSpeed: Pace = async () => {}
 /** `documents`, as it is called here. */
 export const documentsIn = (scope: Scope): string => nameIn(scope, documents)
 
-/** Every position of the partition up to this is in the index. */
-export const lowOf = async ({ contents }: AuditWorld, partition: number): Promise<number> =>
-  (await contents.marker(partition))?.low ?? -1
+/** Every position of the partition up to this is in the index; what its marker says of another epoch says nothing of this one. */
+export async function lowOf({ contents, epoch }: AuditWorld, partition: number): Promise<number> {
+  const marker = await contents.marker(partition)
+  return marker?.epoch === epoch ? marker.low : -1
+}
 
 export async function offsetsOf({ broker, scope }: AuditWorld, partition: number) {
   const offsets = await broker.admin.offsets(documentsIn(scope))

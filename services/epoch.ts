@@ -114,6 +114,12 @@ export async function openEpochs(
   }
 }
 
+/** For whoever compares with `documents`: rejects with `Retry` also where a new epoch has begun since. */
+export async function checkEpoch(epochs: Epochs, epoch: number): Promise<void> {
+  await epochs.check()
+  if (epochs.epoch !== epoch) throw new Retry(`epoch ${epochs.epoch} of documents began, after ${epoch}: begin again`)
+}
+
 /** Why a topic must not be touched; null: it may. Pure. */
 export function refusalOf(name: string, recorded: Identity | null, present: string | null): string | null {
   if (recorded === null || recorded.id === present) return null

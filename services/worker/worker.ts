@@ -18,6 +18,7 @@ import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import { keyWrittenSince } from '../../streams/written-since.ts'
 import { addressesOf, rolePorts, type WorkerConfig } from '../config.ts'
 import { openEngine } from '../engine.ts'
+import { checkEpoch } from '../epoch.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
@@ -104,10 +105,11 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
   const send = (records: readonly NewRecord[]) => redoer.send(records)
   const contents = qdrantContents(qdrant, spec)
   frame.closing(
-    audits.start(systemClock, async () => ({
-      ...{ broker, serde, scope, contents, send },
-      ...{ partitions: config.partitions, epoch: platform.epoch, clock: systemClock },
-    })),
+    audits.start(systemClock, async () => {
+      const { epoch } = platform
+      const shared = { broker, serde, scope, contents, send, partitions: config.partitions, clock: systemClock }
+      return { ...shared, epoch, check: () => checkEpoch(epochs, epoch) }
+    }),
   )
   // From the end of the path to its beginning, so that nothing new comes while a stage drains.
   frame.closing(async () => {
