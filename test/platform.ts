@@ -61,6 +61,8 @@ export interface PlatformOptions {
   /** Of another stack than the one at FRESHET_PORT_BASE, which is shared and must not be hurt. */
   readonly portBase?: number
   readonly env?: Readonly<Record<string, string>>
+  /** Instead of the program: a file of the test's own that runs the worker. */
+  readonly workerFile?: string
 }
 
 export async function openPlatform({
@@ -70,6 +72,7 @@ export async function openPlatform({
   registryUrl,
   portBase,
   env = {},
+  workerFile,
 }: PlatformOptions = {}): Promise<Platform> {
   const settings = localSettings(process.env)
   const ports = portsFrom(portBase ?? settings.portBase)
@@ -103,12 +106,14 @@ export async function openPlatform({
     FRESHET_SESSION_TIMEOUT_MS: '6000',
     ...env,
   }
+  const argsOf = (role: string): string[] =>
+    role === 'worker' && workerFile !== undefined ? [workerFile] : ['services/main.ts', role]
   const start = async (
     role: 'worker' | 'query',
     adminPort: number,
     more: Readonly<Record<string, string>>,
   ): Promise<Role> => {
-    const process_ = startProcess(role, process.execPath, ['services/main.ts', role], {
+    const process_ = startProcess(role, process.execPath, argsOf(role), {
       cwd: repositoryDir,
       env: { ...shared, ...more },
     })

@@ -25,8 +25,8 @@ import { openFrame } from '../process.ts'
 import { auditing } from './auditing.ts'
 import { engineMetrics, observed } from './metrics.ts'
 
-/** Runs the stream processors on Kafka; more workers share the partitions. */
-export async function runWorker(config: WorkerConfig): Promise<void> {
+/** Runs the stream processors on Kafka; more workers share the partitions. `open` makes the engine. */
+export async function runWorker(config: WorkerConfig, open = openEngine): Promise<void> {
   const frame = await openFrame({
     role: 'worker',
     host: config.host,
@@ -37,7 +37,7 @@ export async function runWorker(config: WorkerConfig): Promise<void> {
   let state: string | null = 'starting'
   frame.ready(() => state)
 
-  const engine = await openEngine(config, {
+  const engine = await open(config, {
     workers: config.embedWorkers,
     models: addressesOf(config).models,
     queries: false,
