@@ -9,7 +9,11 @@ import type { Serde } from './serde.ts'
 import { sizeOf } from './task-state.ts'
 import { isLowKey, type Topic } from './topic.ts'
 
-export type Decoded = { readonly input: Input; readonly inputLow: Low } | { readonly low: Low } | Rejected
+export type Decoded =
+  | { readonly input: Input; readonly inputLow: Low }
+  /** `held`: what holds it back where it comes from; null: nothing does. */
+  | { readonly low: Low; readonly held: string | null }
+  | Rejected
 
 /** A record that has ended the process as often as one may: it is not even decoded again. */
 export function crashed(record: StoredRecord, topic: Topic, partitions: number): Rejected {
@@ -48,6 +52,7 @@ export async function decodeRecord(
         topic.lowSchema && record.value
           ? { epoch: epochIn(record.headers), low: await serde.decodeLow(topic, record.value) }
           : noLow,
+      held: record.headers.state?.toString('utf8') ?? null,
     }
   const key = textOf(record.key)
   if (key === null) {

@@ -1,6 +1,5 @@
 import type { Position } from './broker.ts'
 import type { Place } from './start.ts'
-import type { StateName } from './states.ts'
 import type { Topic } from './topic.ts'
 
 /**
@@ -113,8 +112,8 @@ export interface Mark {
   readonly low: number
   /** Every offset of the input up to this, inclusive, is handled. */
   readonly applied: number
-  /** What holds the watermark back; null: nothing does. */
-  readonly state: StateName | null
+  /** What holds the watermark back, here or where it comes from; null: nothing does. */
+  readonly state: string | null
   readonly now: number
 }
 

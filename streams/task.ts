@@ -1,5 +1,6 @@
 import { Attempts, type AttemptsContext } from './attempts.ts'
 import type { Fetched, NewRecord, StoredRecord, TopicPartition } from './broker.ts'
+import { CarriedLow, lowRecord } from './carried-low.ts'
 import { Commits, type Opening } from './commits.ts'
 import { crashed, decodeRecord, type Rejected } from './decode.ts'
 import { NotOwner, Retry } from './errors.ts'
@@ -8,7 +9,7 @@ import { type Handled, type OutboxContext, recordOf, recordsFor } from './outbox
 import type { Away, Outcome, Processor } from './processor.ts'
 import { type StateName, subjectOf } from './states.ts'
 import { type Taken, TaskState } from './task-state.ts'
-import { lowKey, nameIn } from './topic.ts'
+import { nameIn } from './topic.ts'
 import { watchWorld } from './watch-world.ts'
 
 /** What a task needs of the process that runs it. */
@@ -45,10 +46,11 @@ export class Task<Ports> {
   /** The state that holds the watermark; null: nothing does. */
   #held: StateName | null
   #comparing = false
-  /** The newest watermark that records brought along. */
+  readonly #carried = new CarriedLow()
+  /** The newest watermark that records brought along, and what holds it back where it comes from. */
   #low: Low = noLow
+  #lowHeld: string | null = null
   #markedLow = -1
-  #markedAt = 0
   #end: number
   /** When the end was told. */
   #endAt: number
@@ -210,8 +212,10 @@ export class Task<Ports> {
     const partitions = this.#context.partitionsOf(topic)
     for (const source of records) {
       const decoded = await this.#attempts.patiently(() => decodeRecord(source, topic, partitions, serde))
-      if ('low' in decoded) low = laterLow(low, decoded.low)
-      else if ('reject' in decoded) unreadable.push(decoded)
+      if ('low' in decoded) {
+        low = laterLow(low, decoded.low)
+        this.#lowHeld = decoded.held
+      } else if ('reject' in decoded) unreadable.push(decoded)
       else {
         handled.push({ input: decoded.input, source })
         low = laterLow(low, decoded.inputLow)
@@ -228,11 +232,17 @@ export class Task<Ports> {
     through: number,
   ): Promise<number> {
     const { processor, ports, clock } = this.#context
-    const { records, rejections } = recordsFor(handled, outcomes, unreadable, this.#told, this.#context)
+    const { records, rejections } = recordsFor(handled, outcomes, unreadable, this.#toldLow, this.#context)
     const { watermark } = processor
     if (watermark?.kind === 'published') {
       const { low } = this.#held === null ? this.#low : noLow
-      const mark = { partition: this.at.partition, low, applied: through, state: this.#held, now: clock.now() }
+      const mark = {
+        partition: this.at.partition,
+        low,
+        applied: through,
+        state: this.#held ?? this.#lowHeld,
+        now: clock.now(),
+      }
       records.push(recordOf(watermark.record(mark, ports), {}, this.#context))
     }
     if (records.length > 0 || processor.transactional) {
@@ -259,33 +269,17 @@ export class Task<Ports> {
 
   /** A progress record, where there is nothing else that could carry the watermark. */
   async #carryLow(): Promise<void> {
-    const { processor, clock, scope, serde, topic, epoch } = this.#context
+    const { processor, clock, topic, epoch } = this.#context
     const { watermark } = processor
     if (watermark?.kind !== 'carried' || topic !== processor.from[0] || this.#stop.signal.aborted) return
-    const low = this.#told
-    const now = clock.now()
-    if (low <= this.#markedLow || (!this.#state.idle && now - this.#markedAt < LOW_EVERY_MS)) return
-    const before = this.#markedLow
-    this.#markedLow = low
-    this.#markedAt = now
-    const { partition } = this.at
+    const told = this.#carried.next({ low: this.#toldLow, held: this.#held }, this.#state.idle, clock.now())
+    if (told === null) return
+    const takeBack = this.#carried.tell(told, clock.now())
     try {
-      await this.#attempts.patiently(() =>
-        this.#context.deliver(
-          [
-            {
-              topic: nameIn(scope, watermark.topic),
-              partition,
-              key: lowKey(partition),
-              value: serde.encodeLow(watermark.topic, low, now),
-              headers: { epoch: String(epoch) },
-            },
-          ],
-          low,
-        ),
-      )
+      const record = lowRecord(told, { topic: watermark.topic, partition: this.at.partition, epoch }, this.#context)
+      await this.#attempts.patiently(() => this.#context.deliver([record], told.low))
     } catch (error) {
-      this.#markedLow = before
+      takeBack()
       if (!this.#stop.signal.aborted) this.#context.stopped(error as Error)
     }
   }
@@ -302,7 +296,7 @@ export class Task<Ports> {
   }
 
   /** What this stage says of its watermark: while it is held, what it said when it began. */
-  get #told(): number {
+  get #toldLow(): number {
     return this.#held === null ? this.#state.low : this.#opening.offset - 1
   }
 
@@ -371,4 +365,3 @@ async function patientOwner<T>(work: () => Promise<T>): Promise<T> {
 
 /** Received and not finished, per partition; above it the partition is paused (K10, K15). */
 const QUEUED_BYTES_MAX = 16 * 1024 * 1024
-const LOW_EVERY_MS = 200
