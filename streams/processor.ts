@@ -18,6 +18,8 @@ export interface Processor<Ports = never> {
   readonly lanesMax?: number
   /** What a rejected record does downstream: a tombstone in `to[0]` (its revision counts as a deletion), or nothing. */
   readonly onReject: 'erase' | 'nothing'
+  /** Told the rejections of each batch that has some, before they are written; answers whether they become dead letters. Default: they do. */
+  letters?(batch: { readonly partition: number; readonly rejected: number }, ports: Ports): boolean
   /** How far the stage has come is told downstream. */
   readonly watermark?: Watermark<Ports>
   /** The position is written in the same transaction as the output; Kafka's committed offsets are not used. */

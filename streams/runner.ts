@@ -57,9 +57,11 @@ export interface Runner {
   close(): Promise<void>
 }
 
-export function groupOf(scope: Scope, processor: Pick<Processor, 'name' | 'from' | 'to'>): string {
+/** `instance` tells several runs of one processor apart, each of which sees every record. */
+export function groupOf(scope: Scope, processor: Pick<Processor, 'name' | 'from' | 'to'>, instance = ''): string {
   const bySpace = [...processor.from, ...processor.to].some(({ name }) => name.includes('<space>'))
-  return `${scope.prefix}freshet.${processor.name}${bySpace ? `.${scope.space}` : ''}`
+  const group = `${scope.prefix}freshet.${processor.name}${bySpace ? `.${scope.space}` : ''}`
+  return instance === '' ? group : `${group}.${instance}`
 }
 
 /** Joins the processor's consumer group and runs a task for each partition that it is given. */
@@ -67,10 +69,11 @@ export async function runProcessor<Ports>(
   processor: Processor<Ports>,
   ports: Ports,
   runtime: Runtime,
+  instance = '',
 ): Promise<Runner> {
   const { broker, serde, scope, partitions, deadLetters, clock, observer } = runtime
   const { states = new States(clock.now) } = runtime
-  const group = groupOf(scope, processor)
+  const group = groupOf(scope, processor, instance)
   const topicsByName = new Map(processor.from.map((topic) => [nameIn(scope, topic), topic]))
   const positions = processor.transactional ? await ingestPositions(processor.transactional.positions, runtime) : null
   const producer = processor.transactional ? null : await broker.producer()

@@ -232,39 +232,40 @@ export class Task<Ports> {
     through: number,
   ): Promise<number> {
     const { processor, ports, clock } = this.#context
-    const { records, rejections } = recordsFor(handled, outcomes, unreadable, this.#toldLow, this.#context)
+    const { rejections, ...made } = recordsFor(handled, outcomes, unreadable, this.#toldLow, this.#context)
+    const { partition } = this.at
+    const letters = rejections === 0 || (processor.letters?.({ partition, rejected: rejections }, ports) ?? true)
+    const records = letters ? made.records : made.records.filter((record) => !this.#isLetter(record))
     const { watermark } = processor
     if (watermark?.kind === 'published') {
       const { low } = this.#held === null ? this.#low : noLow
-      const mark = {
-        partition: this.at.partition,
-        low,
-        applied: through,
-        state: this.#held ?? this.#lowHeld,
-        now: clock.now(),
-      }
+      const mark = { partition, low, applied: through, state: this.#held ?? this.#lowHeld, now: clock.now() }
       records.push(recordOf(watermark.record(mark, ports), {}, this.#context))
     }
     if (records.length > 0 || processor.transactional) {
-      await this.#send(records, rejections, through)
+      await this.#send(records, through)
     }
     if (watermark?.kind === 'published') this.#markedLow = through
     return rejections
   }
 
   /** Dead letters go first, so that nothing passes the record that they are about while they are refused. */
-  async #send(records: readonly NewRecord[], rejections: number, through: number): Promise<void> {
-    const { processor, scope, deadLetters } = this.#context
-    const isLetter = ({ topic }: NewRecord) => topic === nameIn(scope, deadLetters)
+  async #send(records: readonly NewRecord[], through: number): Promise<void> {
+    const { processor } = this.#context
+    const letters = records.filter((record) => this.#isLetter(record))
     this.#stop.signal.throwIfAborted()
-    if (rejections > 0) {
-      const letters = records.filter(isLetter)
+    if (letters.length > 0) {
       await this.#attempts.patiently(() => this.#context.bury(letters))
       this.#stop.signal.throwIfAborted()
     }
-    const rest = processor.transactional ? records : records.filter((record) => !isLetter(record))
+    const rest = processor.transactional ? records : records.filter((record) => !this.#isLetter(record))
     if (rest.length > 0 || processor.transactional)
       await this.#attempts.patiently(() => this.#context.deliver(rest, through))
+  }
+
+  #isLetter({ topic }: NewRecord): boolean {
+    const { scope, deadLetters } = this.#context
+    return topic === nameIn(scope, deadLetters)
   }
 
   /** A progress record, where there is nothing else that could carry the watermark. */

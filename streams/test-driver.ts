@@ -139,7 +139,9 @@ export async function testTopology(
     failed: (error: Error) => (failure = error),
     ...(identified && { identified }),
   })
-  let runners = await Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime())))
+  let runners = await Promise.all(
+    stages.map(({ processor, ports, instance }) => runProcessor(processor, ports, runtime(), instance)),
+  )
   const producer = await broker.producer()
 
   /** Nothing is on its way: the broker has delivered all, and no task works; whoever waits, waits for the clock. */
@@ -167,7 +169,7 @@ export async function testTopology(
   const closeAll = () => passing(Promise.all(runners.map((runner) => runner.close())))
   const startAll = async () => {
     runners = await passing(
-      Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime()))),
+      Promise.all(stages.map(({ processor, ports, instance }) => runProcessor(processor, ports, runtime(), instance))),
     )
     await settle()
   }
@@ -250,7 +252,7 @@ export async function testTopology(
     },
     async redeliver() {
       await closeAll()
-      for (const { processor } of stages) {
+      for (const { processor, instance } of stages) {
         for (const from of processor.from) {
           const name = nameIn(scope, from)
           const starts = (await broker.admin.offsets(name)).map(({ partition, start }) => ({
@@ -258,7 +260,7 @@ export async function testTopology(
             partition,
             offset: start,
           }))
-          await broker.admin.resetCommitted(groupOf(scope, processor), starts)
+          await broker.admin.resetCommitted(groupOf(scope, processor, instance), starts)
         }
       }
       await startAll()

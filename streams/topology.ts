@@ -7,10 +7,12 @@ import { nameIn, type Scope, type Topic } from './topic.ts'
 export interface Stage {
   readonly processor: Processor<unknown>
   readonly ports: unknown
+  /** Tells it from other runs of the same processor; each has a group of its own. */
+  readonly instance?: string
 }
 
-export function stage<Ports>(processor: Processor<Ports>, ports: Ports): Stage {
-  return { processor: processor as Processor<unknown>, ports }
+export function stage<Ports>(processor: Processor<Ports>, ports: Ports, instance = ''): Stage {
+  return { processor: processor as Processor<unknown>, ports, instance }
 }
 
 /** What is wrong with the declarations; empty when nothing is. */
@@ -41,21 +43,21 @@ export function faultsOf(processors: readonly Processor<never>[]): string[] {
 }
 
 /** The topology in words, one line for each processor. */
-export function describeTopology(processors: readonly Processor<never>[], scope: Scope): string[] {
+export function describeTopology(processors: readonly Processor<never>[], scope: Scope, instance = ''): string[] {
   const list = (topics: readonly Topic[]) => topics.map((topic) => nameIn(scope, topic)).join(', ')
   return processors.map(
     (processor) =>
-      `${list(processor.from)} → ${processor.name} → ${list(processor.to)} (group ${groupOf(scope, processor)})`,
+      `${list(processor.from)} → ${processor.name} → ${list(processor.to)} (group ${groupOf(scope, processor, instance)})`,
   )
 }
 
 /** Registers the schemas and runs all stages. */
 export async function runTopology(stages: readonly Stage[], runtime: Runtime): Promise<Runner[]> {
   const processors = stages.map(({ processor }) => processor)
-  const faults = faultsOf(processors)
+  const faults = faultsOf([...new Set(processors)])
   if (faults.length > 0) throw new Fatal(`the topology is wrong: ${faults.join('; ')}`)
   await runtime.serde.register([...new Set([...processors.flatMap(topicsOf), runtime.deadLetters])])
-  return Promise.all(stages.map(({ processor, ports }) => runProcessor(processor, ports, runtime)))
+  return Promise.all(stages.map(({ processor, ports, instance }) => runProcessor(processor, ports, runtime, instance)))
 }
 
 const topicsOf = ({ to, transactional }: Processor<unknown>): Topic[] => [
