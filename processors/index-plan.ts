@@ -28,9 +28,10 @@ export interface KeyPlan {
 
 /**
  * What a batch does to one document: pure. The newest of its revisions is compared with the manifest that was read; older
- * ones, in the batch or against the manifest, change nothing. The same content moves only the fence.
+ * ones, in the batch or against the manifest, change nothing. The same content moves only the fence; `whole`: it is written
+ * anew, so that what is served bears the revision that was applied last.
  */
-export function planKey(revisions: readonly Revision[], manifest: Manifest | null): KeyPlan {
+export function planKey(revisions: readonly Revision[], manifest: Manifest | null, whole = false): KeyPlan {
   const newest = revisions.reduce((a, b) => (compareFences(b.fence, a.fence) > 0 ? b : a))
   // The manifest's own record again: whoever wrote the manifest may have died before the deletion of what it left.
   const again = manifest !== null && revisions.some(({ fence }) => compareFences(fence, manifest.fence) === 0)
@@ -49,7 +50,7 @@ export function planKey(revisions: readonly Revision[], manifest: Manifest | nul
     )
     return { write: null, left: leftOf(owed), outcomes, present: manifest }
   }
-  const next = nextManifest(newest, manifest, owed)
+  const next = nextManifest(newest, manifest, owed, whole)
   const unchanged = next.content !== null && next.content !== newest.fence
   const write: Write = { expected: manifest?.fence ?? null, manifest: next, chunks: unchanged ? null : newest.vectors }
   const outcomes = revisions.map((revision) =>
@@ -62,6 +63,7 @@ function nextManifest(
   { key, partition, fence, vectors, rejected }: Revision,
   manifest: Manifest | null,
   owed: Manifest['left'],
+  whole: boolean,
 ): Manifest {
   const left = manifest?.content ? [...owed, { fence: manifest.content, count: manifest.chunks }] : owed
   if (vectors === null) {
@@ -83,6 +85,7 @@ function nextManifest(
   const { contentHash, pipeline, space, chunks } = vectors
   // A derivation above 0 repairs: it is written whole, whatever the manifest says; and so is what was made before manifests had a checksum.
   const same =
+    !whole &&
     manifest !== null &&
     manifest.content !== null &&
     fence.derivation === 0 &&

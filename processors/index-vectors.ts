@@ -2,9 +2,11 @@ import type { DocumentVectors, Receipt } from '../schemas/records.ts'
 import { indexed, progress, vectors } from '../schemas/topics.ts'
 import { Retry, StartOver } from '../streams/errors.ts'
 import { epochIn, FIRST_EPOCH, laterLow, noLow } from '../streams/low.ts'
-import { type Batch, type Input, type Outcome, processor, put } from '../streams/processor.ts'
+import { type Batch, type Input, type Outcome, processor, put, type StartAt } from '../streams/processor.ts'
+import type { Place } from '../streams/start.ts'
 import { compareFences, type Fence } from './fence.ts'
 import { judge, type KeyPlan, planKey, type Revision } from './index-plan.ts'
+import type { Standing } from './standing.ts'
 import type { Compare, LeftChunks, Marker, VectorIndex } from './vector-index.ts'
 
 export interface IndexPorts {
@@ -13,6 +15,8 @@ export interface IndexPorts {
   /** The last marker that this process read or wrote, by partition: where the index says less, it was restored from an older copy. */
   readonly markers: Map<number, Marker>
   readonly compare: Compare
+  /** What the collection is for, where there may be several; without it, it serves. */
+  readonly standing?: Standing
 }
 
 /**
@@ -28,9 +32,10 @@ export const indexVectors = processor<IndexPorts>({
   onReject: 'nothing',
   watermark: {
     kind: 'published',
-    record({ partition, state, now }, { index, markers }) {
+    record({ partition, state, now }, { index, markers, standing }) {
       const { collection } = index
       const { epoch, low, applied } = markers.get(partition)!
+      const { receipts, behind, rejected } = standing?.told(partition) ?? ALONE
       return put(
         progress,
         `${collection}/${partition}`,
@@ -42,6 +47,9 @@ export const indexVectors = processor<IndexPorts>({
           applied,
           at: now,
           state: state ?? 'following',
+          receipts,
+          behind,
+          rejected,
         },
         {},
         0,
@@ -50,45 +58,44 @@ export const indexVectors = processor<IndexPorts>({
   },
 
   /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
-  async start({ partition, topicId, committed, committedAt, start, end }, { index, markers }) {
+  async start(at, { index, markers, standing }) {
+    const { partition } = at
     const { marker } = await index.read([], partition)
     // From here on it can only grow: less means an older copy, also before this task has written its first.
     if (marker === null) markers.delete(partition)
     else markers.set(partition, marker)
-    if (marker === null) return { offset: Math.min(start, committed ?? start), at: 0 }
-    if (marker.topicId !== topicId) {
-      const reason = 'vectors.<space> is another topic than the one that the index was filled from'
-      return { offset: start, at: 0, hold: { state: 'source-recreated', reason } }
-    }
-    const next = marker.applied + 1
-    if (next > end) {
-      // What is written from now on gets offsets that the marker counts as applied: it must not.
-      const lowered = { ...marker, applied: end - 1, at: 0 }
-      await index.settle([], lowered)
-      markers.set(partition, lowered)
-      return { offset: next, at: 0 }
-    }
-    if (committed === null) return { offset: start, at: 0 }
-    if (committed <= next) return { offset: committed, at: committedAt }
-    return { offset: next, at: marker.at, gone: 'marker-behind-log' }
+    const own = await placeOf(at, marker, index, markers)
+    const begin = standing === undefined ? own.offset : await standing.begin(at, own.offset)
+    return begin < own.offset ? { ...own, offset: begin, at: 0 } : own
+  },
+
+  letters({ partition, rejected }, { standing }) {
+    standing?.rejected(partition, rejected)
+    return standing?.speaks(partition) ?? true
   },
 
   away: { compare: (compared, { compare }) => compare(compared) },
 
   watch: {
     everyMs: 2_000,
-    async check(partition, { index, markers }) {
+    async check(partition, { index, markers, standing }) {
+      standing?.check(partition)
       checkMarker((await index.read([], partition)).marker?.applied ?? -1, partition, markers)
     },
   },
 
   async process(batch, ports) {
+    const { standing } = ports
+    await standing?.admit(batch)
     const sound = batch.records.map((record) => revisionOf(record, ports))
     const revisions = sound.filter((each): each is Read => 'fence' in each)
     const plans = await applyAll(revisions, batch, ports)
+    standing?.applied(batch)
+    const told = standing?.speaks(batch.partition) ?? true
     const outcomesByKey = new Map([...plans].map(([key, { outcomes }]) => [key, [...outcomes]]))
     return sound.map((each): Outcome => {
       if ('reject' in each) return each
+      if (!told) return { publish: [] }
       const outcome = outcomesByKey.get(each.key)!.shift()!
       return {
         publish: [put(indexed, each.key, receipt(each, outcome, plans.get(each.key)!, ports), traceOf(each.input))],
@@ -96,6 +103,34 @@ export const indexVectors = processor<IndexPorts>({
     })
   },
 })
+
+/** Of the only collection: all that is applied has its receipt. */
+const ALONE = { receipts: null, behind: null, rejected: null }
+
+/** Where the index and the group say. */
+async function placeOf(
+  { topicId, committed, committedAt, start, end }: StartAt,
+  marker: Marker | null,
+  index: VectorIndex,
+  markers: Map<number, Marker>,
+): Promise<Place> {
+  if (marker === null) return { offset: Math.min(start, committed ?? start), at: 0 }
+  if (marker.topicId !== topicId) {
+    const reason = 'vectors.<space> is another topic than the one that the index was filled from'
+    return { offset: start, at: 0, hold: { state: 'source-recreated', reason } }
+  }
+  const next = marker.applied + 1
+  if (next > end) {
+    // What is written from now on gets offsets that the marker counts as applied: it must not.
+    const lowered = { ...marker, applied: end - 1, at: 0 }
+    await index.settle([], lowered)
+    markers.set(marker.partition, lowered)
+    return { offset: next, at: 0 }
+  }
+  if (committed === null) return { offset: start, at: 0 }
+  if (committed <= next) return { offset: committed, at: committedAt }
+  return { offset: next, at: marker.at, gone: 'marker-behind-log' }
+}
 
 interface Read extends Revision {
   readonly input: Input
@@ -136,8 +171,10 @@ function revisionOf(input: Input, { index }: IndexPorts): Read | { reject: strin
 async function applyAll(
   revisions: readonly Read[],
   batch: Batch,
-  { index, markers }: IndexPorts,
+  { index, markers, standing }: IndexPorts,
 ): Promise<Map<string, KeyPlan>> {
+  // Who goes over to this collection later has seen a document's latest revision, and must not see the one that it is equal to.
+  const whole = standing?.speaks(batch.partition) === false
   const byKey = Map.groupBy(revisions, ({ key }) => key)
   const plans = new Map<string, KeyPlan>()
   const left: LeftChunks[] = []
@@ -152,7 +189,7 @@ async function applyAll(
     if (round === 1) checkMarker(marker?.applied ?? -1, batch.partition, markers)
     // What the index holds, it holds: a marker never says less because a batch is repeated.
     before = marker
-    for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!))
+    for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!, whole))
     const writing = open.filter((key) => plans.get(key)!.write !== null)
     for (const key of open) if (plans.get(key)!.write === null) left.push(...plans.get(key)!.left)
     if (writing.length === 0) break

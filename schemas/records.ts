@@ -1,6 +1,6 @@
 // Generated from the .avsc files by schemas/generate.ts; do not edit.
 
-/** What is decided for the whole platform: value of `control`. The key is the subject: serving, topic/<name>, or dead-letter/<id>. */
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, or dead-letter/<id>. */
 export interface Control {
   /** Under the key serving: what query nodes read. */
   serving: null | Serving
@@ -8,6 +8,8 @@ export interface Control {
   topic: null | TopicIdentity
   /** Under dead-letter/<id>: what was decided about that dead letter. */
   deadLetter: null | DeadLetterDecision
+  /** Under collections/<name>: what that collection is kept for. Which one serves is under serving alone. */
+  collection: null | CollectionState
 }
 
 export interface Serving {
@@ -15,6 +17,8 @@ export interface Serving {
   space: string
   /** The collection that answers. */
   collection: string
+  /** Since when, ms since 1970. */
+  since: null | number
 }
 
 export interface TopicIdentity {
@@ -35,6 +39,19 @@ export interface DeadLetterDecision {
   why: string
   /** The end of `dead-letters` then: what lies there or later came after it. */
   through: number
+}
+
+export interface CollectionState {
+  /** The embedding space that it holds. */
+  space: string
+  /** filling, verifying, verified: on its way to serve; following: served, or serves; retiring: is being removed; removed: its name is not used again. */
+  state: 'filling' | 'verifying' | 'verified' | 'following' | 'retiring' | 'removed'
+  /** Since when it is in this state, ms since 1970. */
+  since: number
+  /** The collection that it does not overtake, so that who goes from this one to that one sees nothing go back. */
+  behind: null | string
+  /** The token up to which it was found equal to `documents`. */
+  asOf: null | string
 }
 
 /** A record that can never succeed, untouched: value of `dead-letters`, under the record's key where that is text. Its identity is (stage, topicId, partition, offset). */
@@ -174,6 +191,12 @@ export interface Progress {
   at: number
   /** following, or the named state that holds the watermark back. */
   state: string
+  /** Every offset of `vectors.<space>` up to this, inclusive, has its receipt, from this collection or one that served before it. null: up to `applied`. */
+  receipts: null | number
+  /** The collection that it does not overtake. */
+  behind: null | string
+  /** Records that a collection which does not serve could not apply; some may be counted twice. */
+  rejected: null | number
 }
 
 /** What became of one record, and the document's present state in the index: value of `indexed`, under the document's key. */

@@ -67,10 +67,20 @@ export const workerConfig = platformConfig.extend({
     .min(0)
     .default(64 * 1024 * 1024)
     .describe('Bound of the cache of vectors by text hash, bytes.'),
+  rebuildRecordsPerSecondMax: z.coerce
+    .number()
+    .min(1)
+    .default(300)
+    .describe('Records a second, of each worker, that fill a new collection beside live traffic; above the live rate.'),
   engine: z
     .enum(['model', 'hash'])
     .default('model')
     .describe('hash: vectors from hashed words, without a model, for tests of everything else.'),
+  embeddingPricePerThousand: z.coerce
+    .number()
+    .min(0)
+    .optional()
+    .describe('What 1,000 embeddings cost, in any currency: freshet rebuild then says what it would cost.'),
   sessionTimeoutMs: z.coerce
     .number()
     .int()

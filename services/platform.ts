@@ -21,8 +21,6 @@ export interface Platform {
   readonly epochs: Epochs
   /** The present one. */
   readonly epoch: number
-  /** Name of the collection of this space. */
-  readonly collection: string
 }
 
 /** Who waits, and where it says so. */
@@ -52,14 +50,12 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
   })
   await persistently('the topics', waiting, () => ensureTopics(broker.admin, plan))
   await persistently('the epoch of documents', waiting, () => epochs.check())
-  const collection = `${config.topicPrefix}${space}`
   return {
     addresses,
     broker,
     serde,
     scope,
     epochs,
-    collection,
     get epoch() {
       return epochs.epoch
     },

@@ -8,12 +8,14 @@ import { hashEngine } from '../engine/hash-engine.ts'
 import { requireOk } from '../infra/local/parts/http.ts'
 import { portsFrom } from '../infra/local/ports.ts'
 import { localSettings, repositoryDir } from '../infra/local/settings.ts'
-import { catalogue } from '../schemas/topics.ts'
+import { firstCollection, servingIn } from '../processors/collections.ts'
+import { catalogue, control } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
 import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { partitionOf } from '../streams/partitioner.ts'
 import { confluentRegistry } from '../streams/registry.ts'
 import { avroSerde, type Serde } from '../streams/serde.ts'
+import { openTable } from '../streams/table.ts'
 import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
 import { freePort, startProcess, type TestProcess } from './process.ts'
 
@@ -23,6 +25,7 @@ import { freePort, startProcess, type TestProcess } from './process.ts'
  */
 export interface Platform extends AsyncDisposable {
   readonly scope: Scope
+  /** The first; `serving` says which one answers now. */
   readonly collection: string
   readonly partitions: number
   readonly tenant: string
@@ -35,10 +38,14 @@ export interface Platform extends AsyncDisposable {
   readonly engine: Engine
   topic(topic: Topic): string
   partitionOf(key: string): number
+  /** The collection that answers, as `control` says. */
+  serving(): Promise<string>
   worker(env?: Readonly<Record<string, string>>): Promise<Role>
   query(env?: Readonly<Record<string, string>>): Promise<QueryRole>
   /** A client of the query service that was started last. */
   client(): Promise<Client>
+  /** The `freshet` command on this platform. */
+  freshet(...args: readonly string[]): TestProcess
 }
 
 export interface Role extends TestProcess {
@@ -125,7 +132,7 @@ export async function openPlatform({
 
   return {
     scope,
-    collection: `${prefix}${engine.space.id}`,
+    collection: firstCollection(scope),
     partitions,
     tenant,
     urls,
@@ -135,6 +142,12 @@ export async function openPlatform({
     engine,
     topic: (topic) => nameIn(scope, topic),
     partitionOf: (key) => partitionOf(key, partitions),
+    async serving() {
+      const table = await openTable(control, { broker, serde, scope, failed() {} })
+      await table.sync()
+      await table.close()
+      return servingIn(new Map(table.entries()), scope)
+    },
     async worker(more = {}) {
       const port = await freePort()
       const role = await start('worker', port, { FRESHET_WORKER_PORT: String(port), ...more })
@@ -157,6 +170,14 @@ export async function openPlatform({
       const client = await connect(queryUrl)
       clients.push(client)
       return client
+    },
+    freshet(...args) {
+      const command = startProcess('freshet', process.execPath, ['cli/main.ts', ...args], {
+        cwd: repositoryDir,
+        env: shared,
+      })
+      roles.push(command)
+      return command
     },
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(clients.map((client) => client.close()))

@@ -105,8 +105,8 @@ async function ports(): Promise<ConnectionPorts> {
   const hit = { id: 'a', score: 1, key, fence: '1:0:0', offset: 0, ordinal: 0, start: 0, end: 1, text: 'a' }
   const outcome = { partition: 0, offset: 0, outcome: 'indexed', reason: null }
   let searches = 0
-  return {
-    engine: hashEngine(),
+  const serving = {
+    collection: 'es',
     index: {
       async candidates() {
         if (++searches > searchesAnswered) throw new Retry('away')
@@ -115,6 +115,10 @@ async function ports(): Promise<ConnectionPorts> {
       manifests: async () => new Map([[key, { key, fence, content: fence, deleted: false, chunks: 1 }]]),
       centre: async () => new Float32Array(64).fill(0.1),
     },
+  }
+  return {
+    engine: hashEngine(),
+    serving: { now: () => serving, sync: async () => {} },
     freshness: {
       asOf: () => asOf,
       after: async () => [outcome],

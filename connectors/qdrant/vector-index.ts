@@ -10,8 +10,8 @@ import { chunkId, chunkPoints, idText, manifestId, manifestPoint, markerId, mark
 
 type Operation = MessageInitShape<typeof PointsUpdateOperationSchema>
 
-/** The index that `index-vectors` keeps, in one collection of Qdrant. */
-export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec): VectorIndex {
+/** The index that `index-vectors` keeps, in one collection of Qdrant; it is made again when it is gone, as long as it is `wanted`. */
+export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec, wanted = () => true): VectorIndex {
   const { collection, space } = spec
 
   const update = async (what: string, operations: Operation[]): Promise<void> => {
@@ -30,7 +30,7 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec): VectorIndex {
   return {
     collection,
     space,
-    read: (keys, partition) => readPoints(qdrant, spec, keys, partition),
+    read: (keys, partition) => readPoints(qdrant, spec, keys, partition, wanted),
     async apply(writes) {
       const chunks = writes.flatMap(({ manifest, chunks }) => (chunks === null ? [] : chunkPoints(manifest, chunks)))
       const operations: Operation[] =
@@ -83,11 +83,12 @@ async function readPoints(
   spec: CollectionSpec,
   keys: readonly string[],
   partition: number,
+  wanted: () => boolean,
 ): Promise<{ manifests: (Manifest | null)[]; marker: Marker | null }> {
   const ids = [markerId(partition), ...keys.map(manifestId)]
   const get = () => qdrant.read('manifests and marker', (options) => payloadsOf(qdrant, spec.collection, ids, options))
   const payloads = await get().catch(async (error) => {
-    if (!(error instanceof Missing)) throw error
+    if (!(error instanceof Missing) || !wanted()) throw error
     // The folder was replaced by an empty one: begin with an empty collection, which the log fills again.
     await ensureCollection(qdrant, spec)
     return get()

@@ -1,3 +1,4 @@
+import { generationOf } from '../../processors/collections.ts'
 import type { Receipt } from '../../schemas/records.ts'
 import { documents, inbox, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
 import { Frontier, type Positions, positionsOf, tokenOf, worstOf } from '../../search/freshness.ts'
@@ -25,7 +26,10 @@ export interface Outcome {
   readonly reason: string | null
 }
 
-/** Follows how far the serving collection has come: `progress`, the receipts, and the ends of `documents` and of the sources. */
+/**
+ * Follows how far each collection has come: `progress`, the receipts, and the ends of `documents` and of the sources. All are
+ * followed, so that the one that serves next is known before it does; what is answered is about the one that serves.
+ */
 export interface FreshnessFollower {
   asOf(): AsOf
   /** Resolves with each position's outcome when the index has them all. Rejects with an `OperationError`. */
@@ -40,24 +44,40 @@ export interface FreshnessFollower {
 }
 
 export async function followFreshness(
-  { broker, serde, scope, collection, epoch }: Platform,
+  { broker, serde, scope, epoch }: Platform,
   partitions: number,
+  serving: () => string,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
-  const frontiers = Array.from({ length: partitions }, () => new Frontier())
+  const collections = new Map<string, Followed>()
   const sources = Array.from({ length: partitions }, () => new Frontier())
-  const held = new Set<number>()
-  const receipts = new Map<string, Outcome>()
+  const receipts = new Map<string, Outcome & { readonly collection: string }>()
+  let known: readonly { partition: number; end: number }[] = []
   const waiters = new Set<() => void>()
   const changed = () => {
     for (const wake of [...waiters]) wake()
   }
   const shared = { broker, serde, scope, failed }
 
+  const followed = (collection: string): Followed => {
+    const present = collections.get(collection)
+    if (present !== undefined) return present
+    const frontiers = Array.from({ length: partitions }, () => new Frontier())
+    for (const { partition, end } of known) frontiers[partition]?.sawEnd(end, Date.now())
+    const added: Followed = { frontiers, held: new Set() }
+    collections.set(collection, added)
+    return added
+  }
+  const sawEnd = (partition: number, end: number, now: number): void => {
+    for (const { frontiers } of collections.values()) frontiers[partition]?.sawEnd(end, now)
+  }
+
   const progressTable = await openTable(progress, {
     ...shared,
-    changed(_key, value) {
-      if (value === undefined || value.collection !== collection || value.epoch !== epoch) return
+    changed(key, value) {
+      if (value === undefined) return void collections.delete(key.slice(0, key.lastIndexOf('/')))
+      if (generationOf(value.collection, scope) === null || value.epoch !== epoch) return
+      const { frontiers, held } = followed(value.collection)
       frontiers[value.partition]?.sawLow(value.low)
       if (value.state === 'following') held.delete(value.partition)
       else held.add(value.partition)
@@ -89,9 +109,9 @@ export async function followFreshness(
     },
   })
 
-  const remember = ({ collection: of, partition, offset, outcome, reason }: Receipt): void => {
-    if (of !== collection) return
-    receipts.set(`${partition}/${offset}`, { partition, offset, outcome, reason })
+  const remember = ({ collection, partition, offset, outcome, reason }: Receipt): void => {
+    if (generationOf(collection, scope) === null) return
+    receipts.set(`${partition}/${offset}`, { collection, partition, offset, outcome, reason })
     if (receipts.size > RECEIPTS_MAX) receipts.delete(receipts.keys().next().value!)
   }
 
@@ -104,7 +124,8 @@ export async function followFreshness(
     ])
     const now = Date.now()
     heardAt = now
-    for (const { partition, end } of ends) frontiers[partition]?.sawEnd(end, now)
+    known = ends
+    for (const { partition, end } of ends) sawEnd(partition, end, now)
     for (const { partition, start, end } of inboxEnds) {
       // What was ingested is known from the positions; before the first, everything from the log's start is open.
       if (end === start) sources[partition]?.sawLow(end - 1)
@@ -113,9 +134,10 @@ export async function followFreshness(
   }
   await progressTable.sync()
   await positionTable.sync()
+  followed(serving())
   await look()
   // Receipts up to here were written before we listened.
-  const before = frontiers.map((frontier) => frontier.freshness(Date.now()).low ?? -1)
+  const before = followed(serving()).frontiers.map((frontier) => frontier.freshness(Date.now()).low ?? -1)
   const looking = (async () => {
     while (!closed.signal.aborted) {
       await systemClock.wait(LOOK_EVERY_MS, closed.signal)
@@ -126,6 +148,7 @@ export async function followFreshness(
 
   const asOf = (): AsOf => {
     const now = Date.now()
+    const { frontiers, held } = followed(serving())
     const each = frontiers.map((frontier) => frontier.freshness(now))
     const { staleMs, complete } = worstOf(each)
     const positions = Object.fromEntries(
@@ -177,14 +200,16 @@ export async function followFreshness(
           ? [{ partition: Number(partition), offset: at, own: false }]
           : at.map((offset) => ({ partition: Number(partition), offset, own: true })),
       )
-      const unknown = wanted.find(({ partition }) => frontiers[partition] === undefined)
+      const unknown = wanted.find(({ partition }) => partition >= partitions)
       if (unknown)
         throw new OperationError(
           'bad_request',
           `after: the token names partition ${unknown.partition}, and there are ${partitions}`,
         )
+      // A receipt of the collection that served before says nothing of the one that does.
       const isThere = ({ partition, offset, own }: Wanted) =>
-        (own && receipts.has(`${partition}/${offset}`)) || frontiers[partition]!.covers(offset)
+        (own && receipts.get(`${partition}/${offset}`)?.collection === serving()) ||
+        followed(serving()).frontiers[partition]!.covers(offset)
       if (!(await until(() => wanted.every(isThere), timeoutMs, signal))) {
         const open = wanted.filter((each) => !isThere(each)).map(({ partition, offset }) => `${partition}/${offset}`)
         throw new OperationError(
@@ -197,10 +222,13 @@ export async function followFreshness(
       const awaited = wanted.filter(({ partition, offset, own }) => own && offset > before[partition]!)
       const received = () => awaited.every(({ partition, offset }) => receipts.has(`${partition}/${offset}`))
       await until(received, RECEIPT_MS_MAX, signal)
-      return wanted.map(
-        ({ partition, offset }) =>
-          receipts.get(`${partition}/${offset}`) ?? { partition, offset, outcome: 'applied' as const, reason: null },
-      )
+      return wanted.map(({ partition, offset }) => {
+        const { outcome, reason } = receipts.get(`${partition}/${offset}`) ?? {
+          outcome: 'applied' as const,
+          reason: null,
+        }
+        return { partition, offset, outcome, reason }
+      })
     },
     async within(maxStalenessMs, timeoutMs, signal) {
       const fresh = () => {
@@ -219,7 +247,7 @@ export async function followFreshness(
       const now = Date.now()
       const documents: Record<number, number[]> = {}
       for (const { partition, offset } of positions) {
-        frontiers[partition]?.sawEnd(offset + 1, now)
+        sawEnd(partition, offset + 1, now)
         documents[partition] ??= []
         documents[partition].push(offset)
       }
@@ -231,6 +259,14 @@ export async function followFreshness(
       await Promise.all([looking, progressTable.close(), positionTable.close(), receiptTail.close()])
     },
   }
+}
+
+/** One collection. */
+interface Followed {
+  /** By partition. */
+  readonly frontiers: readonly Frontier[]
+  /** Partitions whose watermark something holds back. */
+  readonly held: Set<number>
 }
 
 interface Wanted {

@@ -8,10 +8,11 @@ import { type FreshnessFollower, followFreshness } from './freshness-follower.ts
 export async function followPresentEpoch(
   platform: Platform,
   partitions: number,
+  serving: () => string,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
   let epoch = platform.epoch
-  let current = await followFreshness(platform, partitions, failed)
+  let current = await followFreshness(platform, partitions, serving, failed)
   let closed = false
   let turning = Promise.resolve()
 
@@ -19,7 +20,7 @@ export async function followPresentEpoch(
     if (closed || platform.epoch === epoch) return
     const former = current
     epoch = platform.epoch
-    current = await followFreshness(platform, partitions, failed)
+    current = await followFreshness(platform, partitions, serving, failed)
     await former.close()
   }
   platform.epochs.changed(() => {

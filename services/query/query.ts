@@ -15,6 +15,7 @@ import { openFrame } from '../process.ts'
 import { type ConnectionPorts, serve } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
 import { LIMITS, SUBPROTOCOL } from './protocol.ts'
+import { followServing } from './serving.ts'
 
 /** Search, publish and wait over WebSocket, for the one configured tenant. */
 export async function runQuery(config: QueryConfig): Promise<void> {
@@ -37,9 +38,17 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     url: platform.addresses.qdrant,
     ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }),
   })
-  const spec = { collection: platform.collection, space: engine.space.id, dimensions: engine.space.dimensions }
-  await persistently('Qdrant', frame, () => ensureCollection(qdrant, spec))
-  const freshness = await followPresentEpoch(platform, config.partitions, frame.fail)
+  const specOf = (collection: string) => ({ collection, space: engine.space.id, dimensions: engine.space.dimensions })
+  const serving = await followServing(
+    platform,
+    (collection) => qdrantSearch(qdrant, specOf(collection)),
+    (collection) => log.info({ collection }, 'this collection serves from now on'),
+    frame.fail,
+  )
+  frame.closing(() => serving.close())
+  const collection = () => serving.now().collection
+  await persistently('Qdrant', frame, () => ensureCollection(qdrant, specOf(collection())))
+  const freshness = await followPresentEpoch(platform, config.partitions, collection, frame.fail)
   frame.closing(() => freshness.close())
   frame.ready(() => {
     const ms = freshness.unheardMs()
@@ -56,7 +65,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
       subject: 'query',
       ask: () =>
         qdrant.read('whether it is there', (options) =>
-          qdrant.collections.collectionExists({ collectionName: spec.collection }, options),
+          qdrant.collections.collectionExists({ collectionName: collection() }, options),
         ),
     }),
   )
@@ -79,7 +88,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   })
   const ports: ConnectionPorts = {
     engine,
-    index: qdrantSearch(qdrant, spec),
+    serving,
     freshness,
     producer,
     platform,
@@ -148,7 +157,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     server.close()
   })
   state = null
-  log.info({ space: engine.space.id, collection: platform.collection, port: rolePorts(config).query }, 'query ready')
+  log.info({ space: engine.space.id, collection: collection(), port: rolePorts(config).query }, 'query ready')
 }
 
 /** Longer than this without word from Kafka, and the service says that it is not ready. */

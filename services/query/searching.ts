@@ -1,10 +1,13 @@
+import { Missing } from '../../connectors/qdrant/client.ts'
 import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
 import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'
 import { fuse } from '../../search/fusion.ts'
+import { systemClock } from '../../streams/clock.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { AsOf, FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage } from './protocol.ts'
+import type { ServingFollower } from './serving.ts'
 
 export interface Hit {
   readonly documentId: string
@@ -27,13 +30,13 @@ export interface SearchResult {
 
 export interface SearchPorts {
   readonly engine: Engine
-  readonly index: SearchIndex
+  readonly serving: Pick<ServingFollower, 'now' | 'sync'>
   readonly freshness: FreshnessFollower
 }
 
 /**
- * Ranked chunks of the tenant's documents. A hit is served only if its fence is its manifest's content fence, so that two
- * revisions of a document are never mixed and a deleted one is never shown.
+ * Ranked chunks of the tenant's documents, all from the collection that serves when what the caller asks for is there. One
+ * that is gone before the answer is there was replaced: the search is made again, on the one that serves then.
  */
 export async function search(
   message: SearchMessage,
@@ -42,44 +45,62 @@ export async function search(
   signal: AbortSignal,
 ): Promise<SearchResult> {
   if (message.rerank) throw new OperationError('unsupported', 'rerank: there is no reranking model here; leave it out')
-  const { index, freshness } = ports
-  await satisfy(message, freshness, signal)
   const began = performance.now()
-  const query = await queryOf(message, tenant, ports, signal)
-  const embedded = performance.now()
-  // Taken before the index is read: the result is at least this fresh.
-  const asOf = freshness.asOf()
-  const spec = { tenant, ...query, filter: message.filter, window: windowOf(message.k) }
-  let hits: Candidate[] = []
-  try {
-    let before: Contents = new Map()
-    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      const ranked = rank(message, await index.candidates(spec))
-      const contents = await contentsOf(ranked, tenant, index)
-      const present = ranked.filter(({ key, fence }) => contents.get(key) === fence)
-      hits = take(present, message, query.except)
-      if (!movedOn(ranked, contents, before)) break
-      before = contents
+  const query = await queryOf(message, ports, signal)
+  const embedMs = performance.now() - began
+  for (;;) {
+    const serving = ports.serving.now()
+    await satisfy(message, ports.freshness, signal)
+    if (ports.serving.now() !== serving) continue
+    const searching = performance.now()
+    // Taken before the index is read: the result is at least this fresh.
+    const asOf = ports.freshness.asOf()
+    try {
+      const hits = await hitsIn(serving.index, message, tenant, query)
+      const ms = { embed: round(embedMs), search: round(performance.now() - searching) }
+      return { hits: hits.map((hit) => hitOf(hit, tenant)), asOf, ms }
+    } catch (error) {
+      // Removed, most likely, since another one serves: whoever has not heard of that yet asks.
+      if (error instanceof Missing)
+        await Promise.race([ports.serving.sync().catch(() => {}), systemClock.wait(SYNC_MS_MAX, signal)])
+      if (error instanceof Retry && ports.serving.now() !== serving) continue
+      if (error instanceof Retry)
+        throw new OperationError('unavailable', `the index is out of reach: ${reasonOf(error)}`, {
+          cause: error,
+          retryAfterMs: 1_000,
+        })
+      if (error instanceof Reject) throw new OperationError('bad_request', reasonOf(error), { cause: error })
+      throw error
     }
-  } catch (error) {
-    if (error instanceof Retry)
-      throw new OperationError('unavailable', `the index is out of reach: ${reasonOf(error)}`, {
-        cause: error,
-        retryAfterMs: 1_000,
-      })
-    if (error instanceof Reject) throw new OperationError('bad_request', reasonOf(error), { cause: error })
-    throw error
   }
-  const done = performance.now()
-  return {
-    hits: hits.map((hit) => hitOf(hit, tenant)),
-    asOf,
-    ms: { embed: round(embedded - began), search: round(done - embedded) },
+}
+
+/**
+ * A hit is served only if its fence is its manifest's content fence, so that two revisions of a document are never mixed and
+ * a deleted one is never shown.
+ */
+async function hitsIn(
+  index: SearchIndex,
+  message: SearchMessage,
+  tenant: string,
+  query: Query,
+): Promise<readonly Candidate[]> {
+  const dense = query.like === null ? query.dense : await centreOf(query.like, tenant, index)
+  const spec = { tenant, dense, terms: query.terms, filter: message.filter, window: windowOf(message.k) }
+  let before: Contents = new Map()
+  for (let attempt = 1; ; attempt++) {
+    const ranked = rank(message, await index.candidates(spec))
+    const contents = await contentsOf(ranked, tenant, index)
+    const present = ranked.filter(({ key, fence }) => contents.get(key) === fence)
+    if (attempt === ATTEMPTS_MAX || !movedOn(ranked, contents, before)) return take(present, message, query.like)
+    before = contents
   }
 }
 
 /** Candidates of each kind that are fused: fixed for a given k, so that equal requests see equal lists. */
 const windowOf = (k: number): number => Math.max(50, 3 * k)
+/** How long a switch that is not known yet is asked for. */
+const SYNC_MS_MAX = 2_000
 /** A document that is replaced faster than it can be read this often in a row is left out. */
 const ATTEMPTS_MAX = 8
 
@@ -101,30 +122,22 @@ async function satisfy(
 interface Query {
   readonly dense: Float32Array | null
   readonly terms: ReturnType<Engine['queryTerms']> | null
-  /** The document that others are compared with is no answer. */
-  readonly except: string | null
+  /** The document that others are compared with: where its chunks lie decides `dense`, and it is no answer itself. */
+  readonly like: string | null
 }
 
 async function queryOf(
   { query, mode, language }: SearchMessage,
-  tenant: string,
-  { engine, index }: SearchPorts,
+  { engine }: SearchPorts,
   signal: AbortSignal,
 ): Promise<Query> {
   if (typeof query === 'string') {
     const dense = mode === 'keyword' ? null : (await engine.embed([query], { as: 'query', signal }))[0]!
     const terms = mode === 'dense' ? null : engine.queryTerms(query, language ?? null)
-    return { dense, terms, except: null }
+    return { dense, terms, like: null }
   }
   if (mode === 'keyword') throw new OperationError('bad_request', 'mode: keyword needs a text as query')
-  if ('like' in query) {
-    if (!query.like.startsWith(`${tenant}/`))
-      throw new OperationError('not_found', `query.like: there is no document ${JSON.stringify(query.like)}`)
-    const dense = await index.centre(tenant, query.like)
-    if (dense === null)
-      throw new OperationError('not_found', `query.like: there is no document ${JSON.stringify(query.like)}`)
-    return { dense, terms: null, except: query.like }
-  }
+  if ('like' in query) return { dense: null, terms: null, like: query.like }
   const { space } = engine
   if (query.space !== space.id)
     throw new OperationError(
@@ -139,7 +152,13 @@ async function queryOf(
   const length = Math.hypot(...query.vector)
   if (!(length > 0) || !Number.isFinite(length))
     throw new OperationError('bad_request', 'query.vector: has no direction; give finite numbers that are not all 0')
-  return { dense: Float32Array.from(query.vector, (each) => each / length), terms: null, except: null }
+  return { dense: Float32Array.from(query.vector, (each) => each / length), terms: null, like: null }
+}
+
+async function centreOf(like: string, tenant: string, index: SearchIndex): Promise<Float32Array> {
+  const centre = like.startsWith(`${tenant}/`) ? await index.centre(tenant, like) : null
+  if (centre === null) throw new OperationError('not_found', `query.like: there is no document ${JSON.stringify(like)}`)
+  return centre
 }
 
 function rank(

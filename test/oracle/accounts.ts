@@ -22,8 +22,9 @@ export function checkAccounts(
 ): Checked & { accounts: readonly Account[] } {
   const findings: Finding[] = []
   const compared = { I5: 0, I6: 0 }
+  const served = new Set([world.collection, ...(world.formerCollections ?? [])])
   const receipts = Map.groupBy(
-    world.receipts.filter(({ collection }) => collection === world.collection),
+    world.receipts.filter(({ collection }) => served.has(collection)),
     ({ partition, offset }) => `${partition}/${offset}`,
   )
   const letters = lettersOf(world)
@@ -120,7 +121,9 @@ function faultIn(
 ): string | false {
   if (receipts.length === 0) return 'has no receipt'
   const may = rejected ? ['rejected'] : deleted ? ['deleted'] : ['indexed', 'unchanged']
-  for (const own of Map.groupBy(receipts, ({ derivation }) => derivation).values()) {
+  // What is new to one collection can be as it was to another.
+  const byDerivation = Map.groupBy(receipts, ({ collection, derivation }) => `${collection} ${derivation}`)
+  for (const own of byDerivation.values()) {
     const outcome = outcomeIn(own)!
     if (outcome === 'superseded' || may.includes(outcome)) continue
     if (mayDiffer && own.every((receipt) => receipt.outcome === 'superseded' || may.includes(receipt.outcome))) continue

@@ -13,6 +13,8 @@ export interface World {
   readonly engine: Engine
   readonly partitions: number
   readonly collection: string
+  /** Those that served before it: receipts are of whichever served at the time. */
+  readonly formerCollections?: readonly string[]
   /** The producers' own log: the one thing that is taken for true. In the order of sending. */
   readonly sent: readonly Sent[]
   readonly documents: Log
