@@ -6,6 +6,7 @@ import { doctor } from './doctor.ts'
 import { epoch } from './epoch.ts'
 import { ingest } from './ingest.ts'
 import { publish } from './publish.ts'
+import { rebuild } from './rebuild.ts'
 import { search } from './search.ts'
 import { status } from './status.ts'
 import { topics } from './topics.ts'
@@ -17,7 +18,19 @@ const program = new Command('freshet')
   .version('0.1.0')
   .showHelpAfterError('(freshet help COMMAND shows how)')
   .exitOverride()
-for (const command of [up(), ingest(), publish(), search(), status(), topics(), audit(), dlq(), epoch(), doctor()])
+for (const command of [
+  up(),
+  ingest(),
+  publish(),
+  search(),
+  status(),
+  topics(),
+  audit(),
+  rebuild(),
+  dlq(),
+  epoch(),
+  doctor(),
+])
   program.addCommand(command.copyInheritedSettings(program))
 for (const command of program.commands) for (const each of command.commands) each.copyInheritedSettings(program)
 

@@ -1,13 +1,20 @@
 import type pino from 'pino'
-import type { Engine } from '../engine/embedder.ts'
+import type { Engine, Space } from '../engine/embedder.ts'
 import { createEngine } from '../engine/engine.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
+import { modelNamed } from '../engine/models.ts'
+import { spaceOf } from '../engine/space.ts'
 
 export interface EngineWish {
   readonly workers: number
   readonly models: string
   readonly queries: boolean
   readonly log: pino.Logger
+}
+
+/** The space of the engine that the configuration names, without the engine. */
+export function spaceIn(config: { engine: 'model' | 'hash'; model: string }): Space {
+  return config.engine === 'hash' ? hashEngine().space : spaceOf(modelNamed(config.model))
 }
 
 /** The engine that the configuration names. */
