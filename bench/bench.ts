@@ -12,7 +12,7 @@ export interface BenchContext {
   /** Threads that embed, on both sides of a comparison. */
   readonly threads: number
   readonly stack: Stack
-  /** Topics, groups and collection of its own, with a worker and a query service. */
-  open(name: string): Promise<Platform>
+  /** Topics, groups and collection of its own, with a worker and a query service, and settings beside the bench's. */
+  open(name: string, env?: Readonly<Record<string, string>>): Promise<Platform>
   say(text: string): void
 }

@@ -6,6 +6,7 @@ import { progressReporter } from '../infra/local/progress.ts'
 import { runStack } from '../infra/local/run-stack.ts'
 import { localSettings } from '../infra/local/settings.ts'
 import { reasonOf } from '../streams/errors.ts'
+import { audit } from './audit.ts'
 import type { Bench } from './bench.ts'
 import { footprint } from './footprint.ts'
 import { largeDocument } from './large-document.ts'
@@ -24,6 +25,7 @@ const benches: Readonly<Record<string, Bench>> = {
   queries,
   redelivery,
   footprint,
+  audit,
 }
 
 const { values: flags, positionals } = parseArgs({
@@ -64,12 +66,13 @@ const code = await runStack({ ...settings, parts: ['kafka', 'registry', 'qdrant'
     threads: Number(flags.threads),
     say: (text: string) => process.stderr.write(`  ${text}\n`),
   }
-  const open = (name: string) =>
+  const open = (name: string, env: Readonly<Record<string, string>> = {}) =>
     openPlatform(name, {
       stack,
       threads: options.threads,
       roles: (env) => localRoles(settings, env),
       profileDir: flags.profile ?? null,
+      settings: env,
     })
   for (const name of names) {
     process.stderr.write(`${name}\n`)

@@ -46,6 +46,8 @@ export interface PlatformOptions {
   readonly stack: Stack
   readonly threads: number
   readonly profileDir: string | null
+  /** Of the roles, beside the bench's own. */
+  readonly settings: Readonly<Record<string, string>>
   roles(env: Readonly<Record<string, string>>): Role[]
 }
 
@@ -54,7 +56,7 @@ const partitions = 4
 
 export async function openPlatform(
   name: string,
-  { stack, threads, profileDir, roles }: PlatformOptions,
+  { stack, threads, profileDir, settings, roles }: PlatformOptions,
 ): Promise<Platform> {
   const run = `${name}-${++platforms}`
   const prefix = `bench-${process.pid}-${run}.`
@@ -63,6 +65,7 @@ export async function openPlatform(
     FRESHET_EMBED_WORKERS: String(threads),
     FRESHET_PARTITIONS: String(partitions),
     FRESHET_LOG_LEVEL: 'warn',
+    ...settings,
   }
   const profiled = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]
   const ours = ({ name, args, ...role }: Role): Role => ({
