@@ -7,10 +7,12 @@ import { documentTerms, queryTerms, termCounts } from './terms.ts'
 import type { Words } from './units.ts'
 
 const dimensions = 64
-const maxTokens = 256
 
-/** The engine without a model, for tests and simulations: texts that share terms have near vectors. Same input, same bytes. */
-export function hashEngine(): Engine {
+/**
+ * The engine without a model, for tests and simulations: texts that share terms have near vectors. Same input, same bytes.
+ * Few tokens for a chunk make small documents of several chunks.
+ */
+export function hashEngine({ maxTokens = 256 }: { maxTokens?: number } = {}): Engine {
   const totals = { texts: 0, tokens: 0, truncated: 0, runMs: 0 }
   let closed = false
   return {

@@ -15,16 +15,28 @@ export interface Cursor {
   outOfRange(): void
 }
 
+/** Puts work off to a later turn. */
+export type Turn = (work: () => void) => void
+
+/** A turn of the event loop. */
+export const nextTurn: Turn = (work) => void setImmediate(work)
+
 /**
  * Hands new records to all readers, in turns of the event loop and without timers, so that tests may stop the clock.
+ * A simulation gives its own turns, and so decides their order.
  * One fetch for each reader and turn: nobody waits behind another's backlog.
  */
 export class Delivery {
   readonly #cursors = new Set<Cursor>()
   readonly #idle = new Set<() => void>()
+  readonly #turnLater: Turn
   #scheduled = false
   /** Work that will lead to deliveries and is not a delivery: a rebalance, a partition being started. */
   #pending = 0
+
+  constructor(turn: Turn = nextTurn) {
+    this.#turnLater = turn
+  }
 
   add(cursor: Cursor): void {
     this.#cursors.add(cursor)
@@ -38,7 +50,7 @@ export class Delivery {
   wake(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => this.#turn())
+    this.#turnLater(() => this.#turn())
   }
 
   /** Not idle until the work is over. */

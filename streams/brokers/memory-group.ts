@@ -1,12 +1,13 @@
 import type { Assignment, Commit, GroupConsumer, GroupOptions, Position, TopicPartition } from '../broker.ts'
 import { NotOwner } from '../errors.ts'
-import type { Cursor, Delivery } from './memory-delivery.ts'
+import type { Cursor, Delivery, Turn } from './memory-delivery.ts'
 import type { Faults } from './memory-faults.ts'
 import type { PartitionLog } from './memory-log.ts'
 
 export interface GroupContext {
   readonly delivery: Delivery
   readonly faults: Faults
+  readonly turn: Turn
   logs(topic: string): readonly PartitionLog[]
 }
 
@@ -44,6 +45,7 @@ export class Group {
   rebalance(): void {
     if (this.#rebalanceAsked) return
     this.#rebalanceAsked = true
+    const nextTurn = () => new Promise<void>((resolve) => this.#context.turn(resolve))
     void this.#context.delivery.during(async () => {
       await nextTurn()
       this.#rebalanceAsked = false
@@ -215,7 +217,5 @@ class Member implements GroupConsumer {
 }
 
 export const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const FETCH_BYTES_MAX = 1024 * 1024

@@ -88,12 +88,13 @@ export class PartitionLog {
   }
 
   /** Keeps the latest record of each key, as the log cleaner does with what is committed. */
-  compact(tombstones: 'keep' | 'drop'): void {
-    const { lastStable } = this
+  compact(tombstones: 'keep' | 'drop', before = this.end): void {
+    const end = Math.min(before, this.lastStable)
     const latest = new Map<string, number>()
-    for (const { key, offset } of this.committed()) if (key !== null) latest.set(key.toString('latin1'), offset)
+    for (const { key, offset } of this.#records)
+      if (key !== null && offset < end) latest.set(key.toString('latin1'), offset)
     this.#records = this.#records.filter(({ key, value, offset }) => {
-      if (key === null || offset >= lastStable) return true
+      if (key === null || offset >= end) return true
       return latest.get(key.toString('latin1')) === offset && (value !== null || tombstones === 'keep')
     })
   }

@@ -13,7 +13,7 @@ import type {
   TransactionalProducer,
 } from '../broker.ts'
 import { Fenced, Reject, Retry } from '../errors.ts'
-import { type Cursor, Delivery } from './memory-delivery.ts'
+import { type Cursor, Delivery, nextTurn, type Turn } from './memory-delivery.ts'
 import type { Faults } from './memory-faults.ts'
 import { Group, keyOf } from './memory-group.ts'
 import { batchBytesOf, PartitionLog, type Transaction } from './memory-log.ts'
@@ -24,8 +24,10 @@ export interface MemoryBroker extends Broker {
   readonly faults: Faults
   /** All committed records that are still there, in order, partition by partition. */
   records(topic: string): readonly StoredRecord[]
-  /** Keeps the latest record of each key, as the log cleaner does; `drop` removes tombstones too. */
-  compact(topic: string, tombstones?: 'keep' | 'drop'): void
+  /** The offset that the next record of each partition will get. */
+  ends(topic: string): readonly number[]
+  /** Keeps the latest record of each key, as the log cleaner does; `drop` removes tombstones too. Of what lies before `before`, by partition; default: all. */
+  compact(topic: string, tombstones?: 'keep' | 'drop', before?: readonly number[]): void
   /** Drops what lies before the offset, as retention does. */
   truncate(before: Position): void
   /** Resolves when every group member and tail was handed all that it is not paused on, no rebalance is under way and every `assigned` is answered. */
@@ -38,12 +40,23 @@ interface TopicInMemory {
   readonly logs: readonly PartitionLog[]
 }
 
-/** `now` is the clock that stamps records (LogAppendTime) and lets transactions expire, ms since 1970. */
-export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): MemoryBroker {
+export interface MemoryBrokerOptions {
+  /** The clock that stamps records (LogAppendTime) and lets transactions expire, ms since 1970. */
+  readonly now?: () => number
+  /** How deliveries and rebalances are put off. */
+  readonly turn?: Turn
+  readonly topicId?: (name: string) => string
+}
+
+export function memoryBroker({
+  now = Date.now,
+  turn = nextTurn,
+  topicId = () => randomUUID(),
+}: MemoryBrokerOptions = {}): MemoryBroker {
   const topics = new Map<string, TopicInMemory>()
   const groups = new Map<string, Group>()
   const epochs = new Map<string, { epoch: number; open: Transaction | null }>()
-  const delivery = new Delivery()
+  const delivery = new Delivery(turn)
   const faults: Faults = {}
   const open = new Set<{ close(): Promise<void> }>()
 
@@ -68,7 +81,7 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
   const groupOf = (name: string): Group => {
     const known = groups.get(name)
     if (known !== undefined) return known
-    const group = new Group(name, { delivery, faults, logs: (topic) => topics.get(topic)?.logs ?? [] })
+    const group = new Group(name, { delivery, faults, turn, logs: (topic) => topics.get(topic)?.logs ?? [] })
     groups.set(name, group)
     return group
   }
@@ -119,7 +132,7 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
       for (const spec of specs) {
         if (topics.has(spec.name)) continue
         const logs = Array.from({ length: spec.partitions }, (_, partition) => new PartitionLog(spec.name, partition))
-        topics.set(spec.name, { id: randomUUID(), spec, logs })
+        topics.set(spec.name, { id: topicId(spec.name), spec, logs })
         for (const group of groups.values()) {
           if (group.members.some((member) => member.topics.includes(spec.name))) group.rebalance()
         }
@@ -279,9 +292,10 @@ export function memoryBroker({ now = Date.now }: { now?: () => number } = {}): M
       for (const one of [...open]) await one.close()
     },
 
+    ends: (topic) => topicOf(topic).logs.map(({ end }) => end),
     records: (topic) => topicOf(topic).logs.flatMap((log) => log.committed()),
-    compact(topic, tombstones = 'keep') {
-      for (const log of topicOf(topic).logs) log.compact(tombstones)
+    compact(topic, tombstones = 'keep', before = []) {
+      for (const log of topicOf(topic).logs) log.compact(tombstones, before[log.partition])
     },
     truncate({ topic, partition, offset }) {
       topicOf(topic).logs[partition]!.truncate(offset)
