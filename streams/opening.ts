@@ -22,6 +22,8 @@ export interface OpeningContext<Ports> {
   readonly own: string
   /** Those of all that are in the group, and those that this process had before. */
   living(): Promise<ReadonlySet<string>>
+  /** False when the partition was given away meanwhile, or is being started once more. */
+  stillOurs(): boolean
 }
 
 /** Where a task begins, and what is to be told of it. */
@@ -40,13 +42,13 @@ export async function openingOf<Ports>(
   store: PositionStore | null,
   context: OpeningContext<Ports>,
 ): Promise<Opened> {
-  const { processor, ports, topicId, isFirst, epoch, own, living } = context
+  const { processor, ports, topicId, isFirst, epoch, own, living, stillOurs } = context
   const noted = decodeNote(at.metadata)
   // An offset in a topic of the same name that is gone says nothing of this one.
   const known = noted === null || noted.topicId === topicId
   const note = known ? noted : null
   const committed = known ? at.committed : null
-  const ask = { ...at, topicId, committed, committedAt: note?.at ?? 0 }
+  const ask = { ...at, topicId, committed, committedAt: note?.at ?? 0, stillOurs }
   const wanted = store
     ? placeOf(await store.next())
     : ((await processor.start?.(ask, ports)) ?? placeOf(committed, note?.at))

@@ -61,6 +61,8 @@ export interface StartAt {
   readonly committedAt: number
   readonly start: number
   readonly end: number
+  /** False when the partition was given away meanwhile, or is being started once more: what was found out is old news. */
+  stillOurs(): boolean
 }
 
 export interface Batch {

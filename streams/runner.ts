@@ -130,6 +130,8 @@ export async function runProcessor<Ports>(
     generations.set(key, generation)
     await tasks.get(key)?.release()
     const stillOurs = () => !closed && generations.get(key) === generation
+    const givenAway = (cause: unknown) =>
+      Object.assign(new NotOwner(`${key} was given away while it was being started`), { cause })
     const at = { processor: processor.name, topic, partition }
     const subject = subjectOf(at)
     let waitedFor: StateName | null = null
@@ -142,9 +144,9 @@ export async function runProcessor<Ports>(
         const topicId = ids.get(topic)!
         store = positions && (await positions.open({ topicId, ...assignment }))
         const isFirst = topicsByName.get(topic) === processor.from[0]
-        const context = { processor, ports, broker, clock, topicId, isFirst, epoch, own, living }
+        const context = { processor, ports, broker, clock, topicId, isFirst, epoch, own, living, stillOurs }
         const opened = await openingOf(assignment, store, context)
-        if (!stillOurs()) throw new NotOwner(`${key} was given away while it was being started`)
+        if (!stillOurs()) throw givenAway(null)
         tell(at, opened, store?.former() ?? null)
         const kept = store
         const taskContext = contextOf(assignment, { topicId, epoch }, kept, generation)
@@ -163,13 +165,14 @@ export async function runProcessor<Ports>(
         return opened.opening.offset
       } catch (error) {
         await store?.close().catch(() => {})
-        if (!(error instanceof Retry || error instanceof StartOver) || !stillOurs()) throw error
+        if (!(error instanceof Retry || error instanceof StartOver)) throw error
+        if (!stillOurs()) throw givenAway(error)
         observer.retried({ ...at, attempt, error })
         if (waitedFor !== error.state && waitedFor !== null) states.clear(waitedFor, subject)
         waitedFor = error.state
         if (waitedFor !== null) states.raise(waitedFor, subject, reasonOf(error))
         await clock.wait(Math.min(START_DELAY_MS * 2 ** Math.min(attempt, 6), START_DELAY_MAX_MS))
-        if (!stillOurs()) throw error
+        if (!stillOurs()) throw givenAway(error)
       }
     }
   }
@@ -259,16 +262,19 @@ export async function runProcessor<Ports>(
     observer.task({ processor: processor.name, ...at, state: 'started over', reason: reason.message })
     if (reason.state !== null)
       states.raise(reason.state, subjectOf({ processor: processor.name, ...at }), reasonOf(reason))
+    const stillOurs = () => !closed && generations.get(keyOf(at)) === generation
     try {
       const member = await joined.promise
+      if (!stillOurs()) return
       member.pause(at)
       await tasks.get(keyOf(at))?.release()
       await clock.wait(START_DELAY_MS)
-      if (closed || generations.get(keyOf(at)) !== generation || !member.owns(at)) return
+      if (!stillOurs() || !member.owns(at)) return
       const [committed, offsets] = await Promise.all([
         broker.admin.committed(group, at.topic),
         broker.admin.offsets(at.topic),
       ])
+      if (!stillOurs()) return
       const log = offsets.find(({ partition }) => partition === at.partition)!
       const { offset = null, metadata = '' } = committed.find(({ partition }) => partition === at.partition) ?? {}
       const start = await begin({ ...at, committed: offset, metadata, start: log.start, end: log.end })
@@ -276,7 +282,7 @@ export async function runProcessor<Ports>(
       member.resume(at)
     } catch (error) {
       if (error instanceof NotOwner || closed) return
-      if (error instanceof Retry) return startOver(at, reason, generations.get(keyOf(at)) ?? generation)
+      if (error instanceof Retry) return startOver(at, reason, generation)
       fail(error as Error)
     }
   }
