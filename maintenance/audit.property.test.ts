@@ -219,9 +219,9 @@ function slowly(index: MemoryIndex, next: () => number): MemoryIndex {
       await index.apply(writes)
       await turns(next() * 40)
     },
-    async settle(left, marker) {
+    async settle(left, marker, expected) {
       await turns(next() * 40)
-      await index.settle(left, marker)
+      await index.settle(left, marker, expected)
     },
   }
 }

@@ -115,13 +115,17 @@ function outcomeOf({ rejected, deleted, content, fence }: Manifest): Outcome {
   return compareFences(content, fence) === 0 ? 'indexed' : 'unchanged'
 }
 
+const isSameFence = (a: Fence | null, b: Fence | null): boolean =>
+  a === null || b === null ? a === b : compareFences(a, b) === 0
+
 /**
  * What follows from reading a manifest back after a write: it is as written; or someone newer was faster, and what we wrote
- * is to be deleted; or it had moved before us and ours was refused, so that the key is planned again.
+ * is to be deleted; or it had moved before us and ours was refused, so that the key is planned again. The same revision with
+ * other chunks is another's too: who saw an older version between found it unchanged and kept chunks that we count as left.
  */
-export function judge(write: Write, seen: Manifest | null): 'written' | 'overtaken' | 'again' {
+export function judge(write: Pick<Write, 'manifest'>, seen: Manifest | null): 'written' | 'overtaken' | 'again' {
   if (seen === null) return 'again'
   const order = compareFences(seen.fence, write.manifest.fence)
-  if (order === 0) return 'written'
+  if (order === 0) return isSameFence(seen.content, write.manifest.content) ? 'written' : 'overtaken'
   return order > 0 ? 'overtaken' : 'again'
 }

@@ -1,6 +1,6 @@
 import type { DocumentVectors, Receipt } from '../schemas/records.ts'
 import { indexed, progress, vectors } from '../schemas/topics.ts'
-import { Retry, StartOver } from '../streams/errors.ts'
+import { NotOwner, Retry, StartOver } from '../streams/errors.ts'
 import { epochIn, FIRST_EPOCH, laterLow, noLow } from '../streams/low.ts'
 import { type Batch, type Input, type Outcome, processor, put, type StartAt } from '../streams/processor.ts'
 import type { Place } from '../streams/start.ts'
@@ -59,8 +59,9 @@ export const indexVectors = processor<IndexPorts>({
 
   /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
   async start(at, { index, markers, standing }) {
-    const { partition } = at
+    const { partition, stillOurs } = at
     const { marker } = await index.read([], partition)
+    if (!stillOurs()) throw new NotOwner(`partition ${partition} was given away while its marker was read`)
     // From here on it can only grow: less means an older copy, also before this task has written its first.
     if (marker === null) markers.delete(partition)
     else markers.set(partition, marker)
@@ -123,7 +124,7 @@ async function placeOf(
   if (next > end) {
     // What is written from now on gets offsets that the marker counts as applied: it must not.
     const lowered = { ...marker, applied: end - 1, at: 0 }
-    await index.settle([], lowered)
+    await index.settle([], lowered, marker)
     markers.set(marker.partition, lowered)
     return { offset: next, at: 0 }
   }
@@ -179,27 +180,36 @@ async function applyAll(
   const plans = new Map<string, KeyPlan>()
   const left: LeftChunks[] = []
   let open = [...byKey.keys()]
-  let before: Marker | null = null
+  let before = null as Marker | null
+  // The index may be replaced at any moment, and its client connect anew without a word: each read says whether it was.
+  const readSince = async (keys: readonly string[]) => {
+    const read = await index.read(keys, batch.partition)
+    checkMarker(read.marker?.applied ?? -1, batch.partition, markers)
+    before = read.marker
+    return read
+  }
   for (let round = 1; round === 1 || open.length > 0; round++) {
     if (round > ROUNDS_MAX)
       throw new Retry(
         `another writer keeps changing ${open.length} manifests of ${index.collection}, ${open[0]} among them`,
       )
-    const { manifests, marker } = await index.read(open, batch.partition)
-    if (round === 1) checkMarker(marker?.applied ?? -1, batch.partition, markers)
-    // What the index holds, it holds: a marker never says less because a batch is repeated.
-    before = marker
+    const { manifests } = await readSince(open)
     for (const [i, key] of open.entries()) plans.set(key, planKey(byKey.get(key)!, manifests[i]!, whole))
     const writing = open.filter((key) => plans.get(key)!.write !== null)
     for (const key of open) if (plans.get(key)!.write === null) left.push(...plans.get(key)!.left)
     if (writing.length === 0) break
     batch.signal.throwIfAborted()
     await index.apply(writing.map((key) => plans.get(key)!.write!))
-    // A refused compare-and-set answers `completed` too: only reading back tells.
-    const seen = (await index.read(writing, batch.partition)).manifests
-    open = writing.filter((key, i) => {
-      const { write, left: leftOver } = plans.get(key)!
-      if (judge(write!, seen[i]!) === 'written') {
+    // A refused compare-and-set answers `completed` too: only reading back tells. One read must see the whole batch in place,
+    // also what an earlier round wrote: the index may have been replaced between two of them.
+    const keys = [...byKey.keys()]
+    const seen = (await readSince(keys)).manifests
+    open = keys.filter((key, i) => {
+      const { write, left: leftOver, present } = plans.get(key)!
+      const isWritten = writing.includes(key)
+      const verdict = judge({ manifest: present }, seen[i]!)
+      if (!isWritten) return verdict === 'again'
+      if (verdict === 'written') {
         left.push(...leftOver)
         return false
       }
@@ -208,6 +218,7 @@ async function applyAll(
     })
   }
   batch.signal.throwIfAborted()
+  // What the index holds, it holds: a marker never says less because a batch is repeated.
   const marker: Marker = {
     partition: batch.partition,
     topicId: batch.topicId,
@@ -219,8 +230,10 @@ async function applyAll(
   await index.settle(
     left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),
     marker,
+    before,
   )
-  markers.set(batch.partition, marker)
+  // Given away meanwhile, perhaps to another task of this process: what that one has seen is later.
+  if (!batch.signal.aborted) markers.set(batch.partition, marker)
   return plans
 }
 

@@ -3,7 +3,7 @@ import type { DocumentVectors } from '../schemas/records.ts'
 import { tenantOf } from './document-key.ts'
 import { compareFences, type Fence, fenceText } from './fence.ts'
 import { bucketOf, type ChunkPayload, type ChunkPoint, type IndexContents, type Slice } from './index-contents.ts'
-import type { KnownVectors, Manifest, Marker, VectorIndex } from './vector-index.ts'
+import type { KnownVectors, LeftChunks, Manifest, Marker, VectorIndex, Write } from './vector-index.ts'
 
 /** A chunk as the index in memory holds it. */
 export interface StoredChunk extends ChunkPayload {
@@ -16,9 +16,14 @@ export interface StoredChunk extends ChunkPayload {
 
 /** The index without Qdrant: for tests and simulations. It passes the same contract as `connectors/qdrant`. */
 export interface MemoryIndex extends VectorIndex, KnownVectors {
+  /** The elements of a request, each applied by a call, in order: what a crash may come between. */
+  applySteps(writes: readonly Write[]): readonly (() => void)[]
+  settleSteps(left: readonly LeftChunks[], marker: Marker, expected: Marker | null): readonly (() => void)[]
   /** What a search may show: chunks whose fence is their manifest's content fence. */
   served(): readonly StoredChunk[]
   readonly chunks: ReadonlyMap<string, StoredChunk>
+  readonly present: ReadonlyMap<string, Manifest>
+  readonly markers: ReadonlyMap<number, Marker>
   readonly contents: IndexContents
   /** All that it holds, to be put back later: an older copy. */
   copy(): Copy
@@ -43,33 +48,50 @@ export function memoryIndex({
   const manifests = new Map<string, Manifest>()
   const markers = new Map<number, Marker>()
 
+  const writeChunks = ({ manifest, chunks: written }: Write): void => {
+    if (written === null) return
+    for (const [ordinal, chunk] of storedChunks(manifest, written).entries())
+      chunks.set(chunkPlace(manifest.key, manifest.content!, ordinal), chunk)
+  }
+  const compareAndSet = ({ expected, manifest }: Write): void => {
+    const present = manifests.get(manifest.key)
+    const isAsRead =
+      expected === null ? present === undefined : present !== undefined && compareFences(present.fence, expected) === 0
+    if (isAsRead) manifests.set(manifest.key, manifest)
+  }
+  const removeChunks = ({ key, fence, count }: LeftChunks): void => {
+    for (let ordinal = 0; ordinal < count; ordinal++) chunks.delete(chunkPlace(key, fence, ordinal))
+  }
+  const applySteps = (writes: readonly Write[]) => [
+    ...writes.filter(({ chunks }) => chunks !== null).map((write) => () => writeChunks(write)),
+    ...writes.map((write) => () => compareAndSet(write)),
+  ]
+  const compareAndSetMarker = (marker: Marker, expected: Marker | null): void => {
+    const { applied, at } = markers.get(marker.partition) ?? {}
+    if (applied === expected?.applied && at === expected?.at) markers.set(marker.partition, marker)
+  }
+  const settleSteps = (left: readonly LeftChunks[], marker: Marker, expected: Marker | null) => [
+    ...left.map((each) => () => removeChunks(each)),
+    () => compareAndSetMarker(marker, expected),
+  ]
+
   return {
     collection,
     space,
     chunks,
+    present: manifests,
+    markers,
     contents: contentsOf({ collection, space, chunks, manifests, markers }),
+    applySteps,
+    settleSteps,
     async read(keys, partition) {
       return { manifests: keys.map((key) => manifests.get(key) ?? null), marker: markers.get(partition) ?? null }
     },
     async apply(writes) {
-      for (const { manifest, chunks: written } of writes) {
-        if (written === null) continue
-        for (const [ordinal, chunk] of storedChunks(manifest, written).entries())
-          chunks.set(chunkPlace(manifest.key, manifest.content!, ordinal), chunk)
-      }
-      for (const { expected, manifest } of writes) {
-        const present = manifests.get(manifest.key)
-        const isAsRead =
-          expected === null
-            ? present === undefined
-            : present !== undefined && compareFences(present.fence, expected) === 0
-        if (isAsRead) manifests.set(manifest.key, manifest)
-      }
+      for (const step of applySteps(writes)) step()
     },
-    async settle(left, marker) {
-      for (const { key, fence, count } of left)
-        for (let ordinal = 0; ordinal < count; ordinal++) chunks.delete(chunkPlace(key, fence, ordinal))
-      markers.set(marker.partition, marker)
+    async settle(left, marker, expected) {
+      for (const step of settleSteps(left, marker, expected)) step()
     },
     async manifests(keys) {
       return keys.map((key) => manifests.get(key) ?? null)

@@ -38,7 +38,7 @@ export function vectorIndexContract(
       const manifest = manifestOf('there', 7, 3)
 
       await index.apply([{ expected: null, manifest, chunks: vectorsOf(7, 3) }])
-      await index.settle([], markerOf(3, 41))
+      await index.settle([], markerOf(3, 41), null)
 
       const read = await index.read([key('there')], 3)
       assert.deepEqual(read, { manifests: [manifest], marker: markerOf(3, 41) })
@@ -83,11 +83,35 @@ export function vectorIndexContract(
       await index.apply([{ expected: null, manifest: former, chunks: vectorsOf(5, 4) }])
       await index.apply([{ expected: fence(5), manifest: next, chunks: vectorsOf(9, 2) }])
 
-      await index.settle([{ key: key('shrinks'), fence: fence(5), count: 4 }], markerOf(0, 1))
+      await index.settle([{ key: key('shrinks'), fence: fence(5), count: 4 }], markerOf(0, 1), null)
 
       assert.equal((await count()) - before, 2)
       assert.equal((await known.vectors([former])).size, 0)
       assert.equal((await known.vectors([next])).size, 2)
+    })
+
+    test('a marker is written over only by one that names what was read', async () => {
+      const { index } = await opened
+      const [first, second] = [markerOf(7, 10), markerOf(7, 20)]
+      const present = async () => (await index.read([], 7)).marker?.applied
+
+      await index.settle([], first, null)
+      await index.settle([], markerOf(7, 30), null)
+      const inserted = await present()
+      await index.settle([], second, markerOf(7, 9))
+      await index.settle([], second, { ...first, at: first.at + 1 })
+      const refused = await present()
+      await index.settle([], second, first)
+
+      assert.deepEqual([inserted, refused, await present()], [10, 10, 20])
+    })
+
+    test('a marker that is expected and not there is not written', async () => {
+      const { index } = await opened
+
+      await index.settle([], markerOf(8, 20), markerOf(8, 10))
+
+      assert.equal((await index.read([], 8)).marker, null)
     })
 
     test('the same write twice is as one', async () => {

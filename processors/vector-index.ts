@@ -16,8 +16,11 @@ export interface VectorIndex {
    * error: read again to see it. Rejects with `StartOver` whenever it is not certain that every element completed.
    */
   apply(writes: readonly Write[]): Promise<void>
-  /** Deletes chunks by id, then writes the marker. Rejects with `StartOver` as `apply` does. */
-  settle(left: readonly LeftChunks[], marker: Marker): Promise<void>
+  /**
+   * Deletes chunks by id, then writes the marker by compare-and-set with the one that was read (null: there was none), refused
+   * without an error as manifests are. Rejects with `StartOver` as `apply` does.
+   */
+  settle(left: readonly LeftChunks[], marker: Marker, expected: Marker | null): Promise<void>
 }
 
 /** A document's entry in the index. */

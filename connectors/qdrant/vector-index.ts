@@ -37,7 +37,7 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec, wanted = () =>
         chunks.length === 0 ? [] : [{ operation: { case: 'upsert', value: { points: chunks } } }]
       await update('the write of chunks and manifests', [...operations, ...writes.map(compareAndSet)])
     },
-    async settle(left, marker) {
+    async settle(left, marker, expected) {
       const ids = left.flatMap(({ key, fence, count }) =>
         Array.from({ length: count }, (_, ordinal) => chunkId(key, fence, ordinal)),
       )
@@ -52,10 +52,7 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec, wanted = () =>
                 },
               },
             ]
-      await update('the write of the marker', [
-        ...deletion,
-        { operation: { case: 'upsert', value: { points: [markerPoint(marker)] } } },
-      ])
+      await update('the write of the marker', [...deletion, compareAndSetMarker(marker, expected)])
     },
   }
 }
@@ -74,6 +71,24 @@ function compareAndSet({ expected, manifest }: Write): Operation {
     operation: {
       case: 'upsert',
       value: { points, updateMode: UpdateMode.UpdateOnly, updateFilter: { must: [isAsRead] } },
+    },
+  }
+}
+
+/** As for manifests: a marker that is not the one that was read is another owner's, or of an older copy of the index. */
+function compareAndSetMarker(marker: Marker, expected: Marker | null): Operation {
+  const points = [markerPoint(marker)]
+  if (expected === null) return { operation: { case: 'upsert', value: { points, updateMode: UpdateMode.InsertOnly } } }
+  const isAsRead = (['applied', 'at'] as const).map((key) => ({
+    conditionOneOf: {
+      case: 'field' as const,
+      value: { key, match: { matchValue: { case: 'integer' as const, value: BigInt(expected[key]) } } },
+    },
+  }))
+  return {
+    operation: {
+      case: 'upsert',
+      value: { points, updateMode: UpdateMode.UpdateOnly, updateFilter: { must: isAsRead } },
     },
   }
 }
