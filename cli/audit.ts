@@ -5,11 +5,13 @@ import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import { type AuditOptions, type AuditReport, audit as auditNow } from '../maintenance/audit.ts'
 import { deepCheck } from '../maintenance/deep.ts'
 import type { AuditWorld } from '../maintenance/world.ts'
-import { documents, redo } from '../schemas/topics.ts'
+import { servingIn, servingKey } from '../processors/collections.ts'
+import { control, documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
 import { checkEpoch, openEpochs } from '../services/epoch.ts'
 import type { Broker } from '../streams/broker.ts'
 import { systemClock } from '../streams/clock.ts'
+import type { Serde } from '../streams/serde.ts'
 import { nameIn } from '../streams/topic.ts'
 import { auditLines, auditProgress } from './audit-words.ts'
 import { addresses } from './connection.ts'
@@ -30,7 +32,7 @@ export function audit(): Command {
     .description(
       'Compares the index with documents, names each difference, and repairs it if told to. Exit code 1: some are left.',
     )
-    .option('--collection <name>', 'another collection than the one of the space that has a topic')
+    .option('--collection <name>', 'another collection than the one that answers')
     .option('--partition <number>', 'only this partition', whole)
     .option('--repair', 'derive again what is wrong, and remove what nobody is shown; a worker must run')
     .option('--renew', 'also derive again what an older version of the pipeline made')
@@ -83,8 +85,10 @@ async function openWorld(
   const qdrant = connectQdrant({ url, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
   const topics = await broker.admin.topics()
   const prefix = config.topicPrefix
+  const inTopics = spaceIn(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix))) ?? ''
   const named =
-    wanted ?? `${prefix}${spaceIn(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix))) ?? ''}`
+    wanted ??
+    (await servingNow(broker, avroSerde(confluentRegistry(registry), { prefix, space: '' }), prefix, inTopics))
   const space = await spaceOf(qdrant, named)
   const scope = { prefix, space: space.id }
   const serde = avroSerde(confluentRegistry(registry), scope)
@@ -110,6 +114,22 @@ async function openWorld(
       await producer.close()
       await epochs.close()
     },
+  }
+}
+
+/** The collection that answers, as `control` says. */
+async function servingNow(broker: Broker, serde: Serde, prefix: string, space: string): Promise<string> {
+  const { openTable } = await import('../streams/table.ts')
+  let failure: Error | null = null
+  const shared = { broker, serde, scope: { prefix, space }, failed: (error: Error) => (failure = error) }
+  const table = await openTable(control, shared)
+  try {
+    await table.sync()
+    if (failure !== null) throw failure
+    const records = new Map(table.entries())
+    return servingIn(records, { prefix, space: records.get(servingKey)?.serving?.space ?? space })
+  } finally {
+    await table.close()
   }
 }
 

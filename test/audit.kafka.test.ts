@@ -4,6 +4,8 @@ import { test } from 'node:test'
 import { denseName, idText, manifestId } from '../connectors/qdrant/points.ts'
 import { repositoryDir } from '../infra/local/settings.ts'
 import type { AuditReport } from '../maintenance/audit.ts'
+import { servingKey } from '../processors/collections.ts'
+import { control } from '../schemas/topics.ts'
 import { positionsOf } from '../search/freshness.ts'
 import { atRest } from './at-rest.ts'
 import { kindOf, type Point, pointsOf } from './index-points.ts'
@@ -71,6 +73,23 @@ test('freshet audit refuses a partition and a collection that are not there', as
   assert.deepEqual([partition.code, collection.code], [2, 1])
   assert.match(partition.err, /--partition: is 99, and there are 0 to 2/)
   assert.match(collection.err, /collection: there is no nobodys/)
+})
+
+test('freshet audit compares the collection that answers, as control says', async () => {
+  await using platform = await openPlatform()
+  const worker = await platform.worker()
+  const first = await freshetAudit(platform)
+  // Nobody makes the collection that is named then.
+  await worker.kill('SIGTERM')
+  const collection = `${platform.collection}.g2`
+  const value = platform.serde.encode(control, { serving: { space: platform.engine.space.id, collection } })
+  const producer = await platform.broker.producer()
+
+  await producer.send([{ topic: platform.topic(control), partition: 0, key: servingKey, value }])
+  const { code, err } = await freshet(platform, ['audit'])
+
+  assert.equal(first.report.collection, platform.collection)
+  assert.deepEqual([code, err.includes(`there is no ${collection}`)], [1, true])
 })
 
 /** Some of what can happen to points, each to another document. */
