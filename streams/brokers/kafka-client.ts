@@ -33,6 +33,7 @@ export function createClient(
   registerCodecs()
   stopIdleTimers()
   const sockets = new Set<net.Socket>()
+  let destroyed = false
   const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
     const socket = dial({ host, port })
     socket.once('connect', onConnect)
@@ -42,6 +43,8 @@ export function createClient(
       if (!socket.readableEnded && socket.errored === null) socket.emit('error', new Error('the connection was closed'))
     })
     sockets.add(socket)
+    // A request that was under way when the client was closed may still ask for another connection, which nobody would end.
+    if (destroyed) socket.destroy(new Error('the client was closed'))
     return socket
   }
   const kafka = new kafkajs.Kafka({
@@ -66,6 +69,7 @@ export function createClient(
       return createCluster({ metadataMaxAge: METADATA_AGE_MS_MAX, allowAutoTopicCreation: false, isolationLevel: 1 })
     },
     destroy() {
+      destroyed = true
       for (const socket of sockets) socket.destroy(new Error('the client was closed'))
     },
   }
