@@ -36,6 +36,7 @@ export const embedDocuments = processor<EmbedPorts>({
   // Few bytes and many lanes: a large document has a lane of its own, and small ones overtake it. As many records as index-vectors takes at once, which pays for its requests by the batch.
   batch: { recordsMax: 64, bytesMax: 64 * 1024 },
   lanesMax: 8,
+  checkKey,
   onReject: 'erase',
   watermark: { kind: 'carried', topic: vectors },
   away: { compare: (compared, { compare }) => compare(compared) },
@@ -100,13 +101,7 @@ async function workOf(
   { topic, key, value, at, timestamp }: Input,
   epoch: number,
   { decodeDocument }: EmbedPorts,
-): Promise<Work | { reject: string; class: 'key' | 'schema' }> {
-  try {
-    checkKey(key)
-  } catch (error) {
-    if (!(error instanceof Reject)) throw error
-    return { reject: reasonOf(error), class: 'key' }
-  }
+): Promise<Work | { reject: string; class: 'schema' }> {
   if (topic !== redo)
     return { key, fence: { epoch, offset: at.offset, derivation: 0 }, document: value as Document | null, headers: {} }
   const again = value as Redo | null

@@ -26,6 +26,7 @@ export const ingestDocuments = processor<IngestPorts>({
   from: [inbox],
   to: [documents],
   batch: { recordsMax: 200, bytesMax: 4 * 1024 * 1024 },
+  checkKey,
   onReject: 'nothing',
   transactional: { positions: ingestPositions },
 
@@ -59,12 +60,6 @@ async function isOvertaken(
 }
 
 function ingest({ key, value }: Input, headers: Record<string, string>): Outcome {
-  try {
-    checkKey(key)
-  } catch (error) {
-    if (!(error instanceof Reject)) throw error
-    return { reject: reasonOf(error), class: 'key' }
-  }
   if (value === null) return { publish: [erase(documents, key, headers)] }
   try {
     return { publish: [put(documents, key, cleanDocument(value as InboxDocument), headers)] }

@@ -193,3 +193,13 @@ for (const ratio of [Number.NaN, Number.POSITIVE_INFINITY]) {
     assert.match(rejected[0]!.reason, /^attributes\.ratio: (NaN|Infinity) is not a finite number/)
   })
 }
+
+test('what nobody can read, under a key that no document can have, is a dead letter and nothing else', async () => {
+  await using run = await memoryPipeline({ from: 'documents' })
+
+  await run.driver.pipe({ key: 'no tenant', bytes: Buffer.from('not Avro') })
+
+  assert.match((await run.driver.rejected())[0]!.reason, /^key: has no slash/)
+  assert.deepEqual(await run.driver.values(vectors), [])
+  assert.deepEqual(await run.driver.values(indexed), [])
+})

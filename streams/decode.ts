@@ -38,6 +38,7 @@ export async function decodeRecord(
   topic: Topic,
   partitions: number,
   serde: Serde,
+  checkKey: (key: string) => void = () => {},
 ): Promise<Decoded> {
   const refuse = (rejectClass: RejectClass, reject: string, keyed: boolean): Rejected => ({
     reject,
@@ -70,6 +71,12 @@ export async function decodeRecord(
       `partition: ${JSON.stringify(key.slice(0, 100))} lies in ${record.partition} and belongs in ${partitionOf(record.key!, partitions)} of ${partitions} (murmur2 of the key); set partitioner=murmur2_random in librdkafka, or write to inbox`,
       false,
     )
+  }
+  try {
+    checkKey(key)
+  } catch (error) {
+    if (error instanceof Reject) return refuse('key', reasonOf(error), false)
+    throw error
   }
   try {
     const value = record.value === null ? null : await serde.decode(topic, record.value)

@@ -16,6 +16,8 @@ export interface Processor<Ports = never> {
   readonly batch: { readonly recordsMax: number; readonly bytesMax: number }
   /** Batches of one partition that may be under way at once. Records of one key never are. Default 1. */
   readonly lanesMax?: number
+  /** Throws `Reject` for a key that no record can have. Asked before the value is read: a record under it belongs to nothing, so that nothing is erased. */
+  checkKey?(key: string): void
   /** What a rejected record does downstream: a tombstone in `to[0]` (its revision counts as a deletion), or nothing. */
   readonly onReject: 'erase' | 'nothing'
   /** Told the rejections of each batch that has some, before they are written; answers whether they become dead letters. Default: they do. */

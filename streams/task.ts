@@ -208,10 +208,12 @@ export class Task<Ports> {
     const handled: Handled[] = []
     const unreadable: Rejected[] = []
     let low = noLow
-    const { topic, serde } = this.#context
+    const { topic, serde, processor } = this.#context
     const partitions = this.#context.partitionsOf(topic)
     for (const source of records) {
-      const decoded = await this.#attempts.patiently(() => decodeRecord(source, topic, partitions, serde))
+      const decoded = await this.#attempts.patiently(() =>
+        decodeRecord(source, topic, partitions, serde, processor.checkKey),
+      )
       if ('low' in decoded) {
         low = laterLow(low, decoded.low)
         this.#lowHeld = decoded.held
