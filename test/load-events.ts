@@ -17,12 +17,14 @@ interface LoadOptions {
   readonly next: () => number
   /** Share of what can never succeed. */
   readonly poison: number
+  /** Share of what comes by `inbox`. */
+  readonly inboxShare: number
   readonly keys: Readonly<Record<Sent['door'], readonly string[]>>
   readonly encode: { inbox(value: InboxDocument): Buffer; documents(value: Document): Buffer }
 }
 
 /** Of the records: 20 % deletes, 10 % documents made again, 5 % poison of every kind, 5 % the same text again and again, the rest of 1 to 60 sentences. */
-export function loadEvents({ next, keys, poison, encode }: LoadOptions): () => LoadEvent {
+export function loadEvents({ next, keys, poison, inboxShare, encode }: LoadOptions): () => LoadEvent {
   const gone: Record<Sent['door'], Set<string>> = { inbox: new Set(), documents: new Set() }
   let count = 0
   const one = <T>(of: readonly T[]): T => of[Math.floor(next() * of.length)]!
@@ -44,7 +46,7 @@ export function loadEvents({ next, keys, poison, encode }: LoadOptions): () => L
 
   return () => {
     count++
-    const door: Sent['door'] = next() < 0.4 ? 'inbox' : 'documents'
+    const door: Sent['door'] = next() < inboxShare ? 'inbox' : 'documents'
     const kind = next()
     const key = kind >= 0.2 && kind < 0.3 && gone[door].size > 0 ? one([...gone[door]]) : one(keys[door])
     if (kind < 0.2) {
@@ -91,6 +93,10 @@ const poisons: readonly ((bad: Bad) => LoadEvent)[] = [
       ? readable(bad, bad.raw('so many words '.repeat(90_000)))
       : undecodable(bad.door, bad.key, Buffer.alloc(0)),
   (bad) => ({ ...undecodable(bad.door, 'no tenant', encoded(bad, 'fine')), meant: { kind: 'poison', class: 'key' } }),
+  (bad) => ({
+    ...undecodable(bad.door, 'no tenant either', Buffer.from('not Avro')),
+    meant: { kind: 'poison', class: 'key' },
+  }),
   (bad) => ({ ...undecodable(bad.door, 'Acme Inc/a', encoded(bad, 'fine')), meant: { kind: 'poison', class: 'key' } }),
   (bad) => ({
     ...undecodable(

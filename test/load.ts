@@ -4,7 +4,7 @@ import { random } from '../infra/local/qdrant/requests.ts'
 import { documents, inbox } from '../schemas/topics.ts'
 import type { Producer } from '../streams/broker.ts'
 import { Reject, Retry } from '../streams/errors.ts'
-import { loadEvents } from './load-events.ts'
+import { type LoadEvent, loadEvents } from './load-events.ts'
 import type { Sent } from './oracle/world.ts'
 import type { Platform } from './platform.ts'
 
@@ -12,6 +12,8 @@ import type { Platform } from './platform.ts'
 export interface Load extends AsyncDisposable {
   /** Writes this many records; resolves when Kafka has acknowledged them, or when it is in doubt whether it has them. */
   write(records: number): Promise<void>
+  /** The same with records of the caller's own. */
+  send(events: readonly LoadEvent[]): Promise<void>
   /** Goes on writing at this pace until it is stopped. */
   flow(recordsPerSecond: number): Flow
   /** Everything that was sent, with what Kafka answered: what the oracle judges by. */
@@ -32,7 +34,11 @@ const KEYS_OF_TENANT = 30
 export const loadKeys = (tenant: string, door: Sent['door']): string[] =>
   Array.from({ length: KEYS_OF_TENANT }, (_, i) => `${tenant}/${door}-${i}`)
 
-export async function openLoad(platform: Platform, seed: number, { poison = 0.05 } = {}): Promise<Load> {
+export async function openLoad(
+  platform: Platform,
+  seed: number,
+  { poison = 0.05, inboxShare = 0.4 } = {},
+): Promise<Load> {
   const producer: Producer = await platform.broker.producer()
   const next = random(seed)
   const sent: Sent[] = []
@@ -45,14 +51,14 @@ export async function openLoad(platform: Platform, seed: number, { poison = 0.05
     next,
     keys,
     poison,
+    inboxShare,
     encode: { inbox: (value) => serde.encode(inbox, value), documents: (value) => serde.encode(documents, value) },
   })
   const topics = { inbox: platform.topic(inbox), documents: platform.topic(documents) }
   let count = 0
 
-  const send = async (records: number): Promise<void> => {
-    const batch = Array.from({ length: records }, () => {
-      const { door, key, value, meant, misplaced } = events()
+  const send = async (chosen: readonly LoadEvent[]): Promise<void> => {
+    const batch = chosen.map(({ door, key, value, meant, misplaced }) => {
       // Foreign producers choose the partition of `inbox` by another hash, as librdkafka does.
       const home = door === 'inbox' ? crc32(key) % partitions : partitionOf(key)
       return { door, key, value, meant, partition: misplaced ? (home + 1) % partitions : home, mark: `s${count++}` }
@@ -75,12 +81,14 @@ export async function openLoad(platform: Platform, seed: number, { poison = 0.05
       sent.push({ ...each, key: Buffer.from(key), offset: places?.[i]?.offset ?? null })
   }
   const write = async (records: number): Promise<void> => {
-    for (let left = records; left > 0; left -= SEND_RECORDS_MAX) await send(Math.min(left, SEND_RECORDS_MAX))
+    for (let left = records; left > 0; left -= SEND_RECORDS_MAX)
+      await send(Array.from({ length: Math.min(left, SEND_RECORDS_MAX) }, events))
   }
   return {
     next,
     sent,
     write,
+    send,
     flow(recordsPerSecond) {
       const stopped = new AbortController()
       const flowing = (async () => {
