@@ -1,10 +1,9 @@
-import { embedDocuments } from '../../processors/embed-documents.ts'
-import { indexVectors } from '../../processors/index-vectors.ts'
 import type { DocumentVectors } from '../../schemas/records.ts'
-import { documents, vectors } from '../../schemas/topics.ts'
+import { vectors } from '../../schemas/topics.ts'
 import { groupOf } from '../../streams/runner.ts'
 import type { Platform } from '../platform.ts'
 import { receiptsOf, recordsOf } from '../topic-records.ts'
+import { stages } from './handled.ts'
 import { indexState } from './index-state.ts'
 import { type Moment, passing } from './moments.ts'
 import type { Row } from './row.ts'
@@ -55,12 +54,8 @@ export const kill: Row = {
 /** What lies between the committed offsets and the ends of the logs: the window that may be worked on again. */
 async function uncommitted(platform: Platform): Promise<number> {
   const { broker, scope } = platform
-  const windows = [
-    [embedDocuments, documents],
-    [indexVectors, vectors],
-  ] as const
   let sum = 0
-  for (const [processor, topic] of windows) {
+  for (const [processor, topic] of stages) {
     const name = platform.topic(topic)
     const committed = await broker.admin.committed(groupOf(scope, processor), name)
     for (const { partition, end } of await broker.admin.offsets(name))

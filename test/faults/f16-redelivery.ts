@@ -1,10 +1,7 @@
-import { embedDocuments } from '../../processors/embed-documents.ts'
-import { indexVectors } from '../../processors/index-vectors.ts'
-import { documents, vectors } from '../../schemas/topics.ts'
 import { groupOf } from '../../streams/runner.ts'
 import { kindOf, pointsOf } from '../index-points.ts'
 import type { Platform, Role } from '../platform.ts'
-import { until } from '../until.ts'
+import { handled, stages } from './handled.ts'
 import type { Row } from './row.ts'
 
 const records = { fast: 600, full: 3_000 }
@@ -26,7 +23,7 @@ export const redelivery: Row = {
     await rewind(platform)
 
     await Promise.all([startWorker(), startWorker()])
-    await until('everything is handled once more', () => isHandled(platform, workers), 120_000)
+    await handled(platform, workers)
     await healed()
 
     const again = await embeddedBy(workers)
@@ -49,11 +46,6 @@ const embeddedBy = async (workers: readonly Role[]): Promise<number> => {
 const pointsBut = async (platform: Platform): Promise<object[]> =>
   (await pointsOf(platform)).filter((point) => kindOf(point) !== 'marker')
 
-const stages = [
-  [embedDocuments, documents],
-  [indexVectors, vectors],
-] as const
-
 /** Both groups read from the first offset again. */
 async function rewind({ scope, broker, partitions, topic: nameOf }: Platform): Promise<void> {
   for (const [processor, topic] of stages) {
@@ -61,16 +53,4 @@ async function rewind({ scope, broker, partitions, topic: nameOf }: Platform): P
     const positions = Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition, offset: 0 }))
     await broker.admin.resetCommitted(groupOf(scope, processor), positions)
   }
-}
-
-/** The work itself, not only the watermark, which the index remembers. */
-async function isHandled({ broker, topic: nameOf }: Platform, workers: readonly Role[]): Promise<boolean | string> {
-  for (const [{ name: stage }, topic] of stages) {
-    for (const { partition, end } of await broker.admin.offsets(nameOf(topic))) {
-      const labels = { processor: stage, partition: String(partition) }
-      const lows = await Promise.all(workers.map((worker) => worker.metric('freshet_low_offset', labels)))
-      if (Math.max(...lows) < end - 1) return `${stage} has ${Math.max(...lows)} of ${end} in partition ${partition}`
-    }
-  }
-  return true
 }

@@ -1,0 +1,16 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const preload = (file: string): string => `--import=${pathToFileURL(join(import.meta.dirname, 'preload', file)).href}`
+
+/** Environment of a process whose clock is wrong by so much. */
+export const shiftedClock = (shiftMs: number): Record<string, string> => ({
+  NODE_OPTIONS: preload('shifted-clock.ts'),
+  TEST_CLOCK_SHIFT_MS: String(shiftMs),
+})
+
+/** Environment of a process whose event loop stands still for so long when it gets SIGUSR2. */
+export const stallOnSignal = (stallMs: number): Record<string, string> => ({
+  NODE_OPTIONS: preload('stall-on-signal.ts'),
+  TEST_STALL_MS: String(stallMs),
+})
