@@ -9,7 +9,7 @@ import { documents, inbox } from '../schemas/topics.ts'
 import { confluentRegistry } from '../streams/registry.ts'
 import type { Topic } from '../streams/topic.ts'
 import { atRest } from './at-rest.ts'
-import { differences } from './oracle/platform-world.ts'
+import { differences, unaccounted } from './oracle/platform-world.ts'
 import { openPlatform } from './platform.ts'
 import { receiptsOf } from './topic-records.ts'
 
@@ -190,10 +190,11 @@ test('wrong use ends with 2 and a failure with 1, and both say what to do', asyn
   }
 })
 
-test('in the end the index is as the log says', async () => {
+test('in the end the index is as the log says, and each record has come to one end', async () => {
   await atRest(platform)
 
   assert.deepEqual(await differences(platform), { served: [], garbage: [] })
+  assert.deepEqual(await unaccounted(platform), [])
 })
 
 interface Listed {

@@ -1,7 +1,7 @@
 import type { Receipt } from '../../schemas/records.ts'
 import type { DeadLetter } from '../../streams/dead-letters.ts'
 import type { History, Present } from './history.ts'
-import type { Checked, Finding, World } from './world.ts'
+import type { Checked, Finding, Stored, World } from './world.ts'
 
 /** How the offsets of one partition of `documents` add up. */
 export interface Account {
@@ -27,6 +27,8 @@ export function checkAccounts(
     world.receipts.filter(({ collection }) => served.has(collection)),
     ({ partition, offset }) => `${partition}/${offset}`,
   )
+  const unplaced = new Set(receipts.keys())
+  const receiptsAt = ({ partition, offset }: Stored) => receipts.get(`${partition}/${offset}`) ?? []
   const letters = lettersOf(world)
   const direct = new Map(
     present.filter(({ door }) => door === 'documents').map((each) => [`${each.partition}/${each.offset}`, each]),
@@ -41,14 +43,15 @@ export function checkAccounts(
   const accounts = world.documents.ends.map(({ partition, start, end }): Account => {
     const records = world.documents.records.filter((record) => record.partition === partition)
     const outcomes: Record<string, number> = {}
-    for (const { offset, document } of records) {
+    for (const record of records) {
+      const { offset, document } = record
       const at = `${partition}/${offset}`
-      const own = receipts.get(at) ?? []
+      const own = receiptsAt(record)
       const unkeyed = ['key', 'partition'].includes(direct.get(at)?.rejected ?? '')
       const rejected = refusedHere.get(at) === true
-      receipts.delete(at)
+      unplaced.delete(at)
       compared.I5++
-      const outcome = unkeyed ? 'dead letter only' : outcomeIn(own)
+      const outcome = unkeyed ? 'dead letter only' : settledIn(own)
       outcomes[outcome ?? 'none'] = (outcomes[outcome ?? 'none'] ?? 0) + 1
       const fault = unkeyed
         ? own.length > 0 && 'belongs to no document and has a receipt'
@@ -58,7 +61,7 @@ export function checkAccounts(
     const accounted = Object.values(outcomes).reduce((sum, count) => sum + count, 0)
     return { partition, offsets: end - start, outcomes, holes: end - start - accounted }
   })
-  for (const at of receipts.keys())
+  for (const at of unplaced)
     findings.push({ invariant: 'I5', what: `documents ${at} has a receipt and holds no record` })
 
   const due = new Map<string, Present>()
@@ -86,12 +89,24 @@ export function checkAccounts(
   )
   for (const at of later)
     if (!letters.has(at)) findings.push({ invariant: 'I6', what: `${at} is rejected and has no dead letter` })
-  for (const [at, [letter]] of letters)
-    if (!due.has(at) && !later.has(at))
+  const stored = new Map(
+    world.documents.records.map((record) => [
+      `${world.documents.topic} ${record.partition}/${record.offset}`,
+      { ...record, receipts: receiptsAt(record) },
+    ]),
+  )
+  for (const [at, own] of letters) {
+    if (due.has(at) || later.has(at)) continue
+    const record = stored.get(at)
+    const [letter] = own
+    if (record === undefined || !wasReplayed(record.receipts))
       findings.push({
         invariant: 'I6',
         what: `${at} has a dead letter and nothing is wrong with it: ${letter!.reason.slice(0, 120)}`,
       })
+    else if (own.some(({ key, value }) => !same(key, record.key) || !same(value, record.value)))
+      findings.push({ invariant: 'I6', what: `the dead letter of ${at}, which was replayed, has other bytes` })
+  }
   return { findings, compared, accounts }
 }
 
@@ -115,17 +130,34 @@ function outcomeIn(receipts: readonly Receipt[]): string | null {
   return outcomes.size === 0 ? null : [...outcomes].join(' and ')
 }
 
+const byDerivation = (receipts: readonly Receipt[]) => Map.groupBy(receipts, ({ derivation }) => derivation)
+
+/** What the record came to: a later derivation takes the place of an earlier one. */
+function settledIn(receipts: readonly Receipt[]): string | null {
+  const outcomes = [...byDerivation(receipts)].sort(([a], [b]) => b - a).map(([, own]) => outcomeIn(own))
+  return outcomes.find((outcome) => outcome !== 'superseded') ?? outcomes[0] ?? null
+}
+
+/** It was rejected, could be read later, and was derived again. */
+function wasReplayed(receipts: readonly Receipt[]): boolean {
+  const rejected = receipts.filter(({ outcome }) => outcome === 'rejected').map(({ derivation }) => derivation)
+  const indexed = receipts.filter(({ outcome }) => outcome === 'indexed' || outcome === 'unchanged')
+  return rejected.length > 0 && indexed.some(({ derivation }) => derivation > Math.max(...rejected))
+}
+
 function faultIn(
   receipts: readonly Receipt[],
   { rejected, deleted, mayDiffer }: { rejected: boolean; deleted: boolean; mayDiffer: boolean },
 ): string | false {
   if (receipts.length === 0) return 'has no receipt'
   const may = rejected ? ['rejected'] : deleted ? ['deleted'] : ['indexed', 'unchanged']
+  const replayed = wasReplayed(receipts)
   // What is new to one collection can be as it was to another.
-  const byDerivation = Map.groupBy(receipts, ({ collection, derivation }) => `${collection} ${derivation}`)
-  for (const own of byDerivation.values()) {
+  const byOrigin = Map.groupBy(receipts, ({ collection, derivation }) => `${collection} ${derivation}`)
+  for (const own of byOrigin.values()) {
     const outcome = outcomeIn(own)!
     if (outcome === 'superseded' || may.includes(outcome)) continue
+    if (outcome === 'rejected' && replayed) continue
     if (mayDiffer && own.every((receipt) => receipt.outcome === 'superseded' || may.includes(receipt.outcome))) continue
     return `has the outcome ${outcome}, and must be ${may.join(' or ')}`
   }

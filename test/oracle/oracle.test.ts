@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { random } from '../../infra/local/qdrant/requests.ts'
 import { judge } from './judge.ts'
 import { mutations } from './mutations.ts'
+import { replayedWorld, replayMutations } from './replays.ts'
 import { rightWorld } from './right-world.ts'
 import { type Invariant, invariants } from './world.ts'
 
@@ -40,7 +41,19 @@ test('an invariant for which nothing was compared is a finding', async () => {
   )
 })
 
-for (const { name, invariant, mutate } of mutations) {
+test(`a record that was rejected, could be read later and was replayed is one record that came to one end (seed ${seed})`, async () => {
+  const next = random(seed)
+  const worlds = Array.from({ length: rounds }, () => replayedWorld(right, next))
+
+  const verdicts = await Promise.all(worlds.map((world) => judge(world, shown)))
+
+  for (const { findings, accounts } of verdicts) {
+    assert.deepEqual(findings, [])
+    assert.ok(accounts.every(({ outcomes }) => Object.keys(outcomes).every((outcome) => !outcome.includes(' and '))))
+  }
+})
+
+for (const { name, invariant, mutate } of [...mutations, ...replayMutations]) {
   test(`the oracle finds ${name}, ${rounds} times out of ${rounds} (seed ${seed})`, async () => {
     const next = random(seed)
     let found = 0
