@@ -3,8 +3,9 @@ import { Fatal, Reject, Retry } from './errors.ts'
 
 /**
  * Puts dead letters where they belong, or rejects with `Retry` in the state dead-letters-unavailable, whatever the broker
- * has against them: a record is never passed over because its letter cannot be kept. Without a producer the letters go with
- * a transaction; then it is only seen that their topic is there.
+ * has against them: a record is never passed over because its letter cannot be kept. Their topic is asked for first: a producer
+ * tries for half a minute, with everything behind it that others send, before it says that a topic is not there. Without a
+ * producer the letters go with a transaction, and that is all.
  */
 export async function bury(
   letters: readonly NewRecord[],
@@ -13,8 +14,8 @@ export async function bury(
   producer: Producer | null,
 ): Promise<void> {
   try {
-    if (producer === null) await broker.admin.offsets(topic)
-    else await producer.send(letters)
+    await broker.admin.offsets(topic)
+    await producer?.send(letters)
   } catch (error) {
     const expected = error instanceof Retry || error instanceof Reject || error instanceof Fatal
     if (!expected || (error instanceof Retry && error.state === 'kafka-unreachable')) throw error
