@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import net from 'node:net'
-import kafkajs, { type ISocketFactory, type Kafka } from 'kafkajs'
+import kafkajs, { type ISocketFactory, type Kafka, type Producer } from 'kafkajs'
 import { registerCodecs } from './kafka-codecs.ts'
 import { stopIdleTimers } from './kafka-idle-timers.ts'
 
@@ -23,6 +23,11 @@ export interface Client {
   cluster(): Cluster
   /** Ends every connection now; what waits for an answer gets an error. */
   destroy(): void
+  /**
+   * kafkajs keeps a connection on which a request was not answered, and asks there again at each retry: one that a router on the
+   * way has forgotten stays silent for minutes. From here on it is replaced, and the retry goes over a new one.
+   */
+  replaceSilent(producer: Producer): void
 }
 
 /** `connectAttempts`: how often kafkajs tries to reach a broker, up to 1 s apart, before it gives a request up. */
@@ -71,6 +76,11 @@ export function createClient(
     destroy() {
       destroyed = true
       for (const socket of sockets) socket.destroy(new Error('the client was closed'))
+    },
+    replaceSilent(producer) {
+      producer.on(producer.events.REQUEST_TIMEOUT, () => {
+        for (const socket of sockets) socket.destroy(new Error('a request on this connection was not answered'))
+      })
     },
   }
 }

@@ -250,6 +250,21 @@ describe('Kafka behind a bad line', { timeout: 90_000 }, () => {
     await consumer.close()
   })
 
+  test('when a connection goes silent for ever, what was sent on it goes through on another, once', async () => {
+    const topic = await createTopic()
+    const reader = await watch(topic)
+    const producer = await broker.producer()
+    await producer.send([record(topic, '0')])
+
+    line.loseAnswers()
+    const [position] = await producer.send([record(topic, '1')])
+    await reader.until(() => reader.records.length >= 2)
+
+    assert.equal(position!.offset, 1)
+    assert.deepEqual(reader.values, ['0', '1'])
+    await producer.close()
+  })
+
   test('while Kafka is out of reach a send waits, and goes through when it is back', async () => {
     const topic = await createTopic()
     const reader = await watch(topic)

@@ -44,6 +44,7 @@ export async function producer(kafka: KafkaOptions & { readonly log: Log }): Pro
       createPartitioner: explicitPartitioner,
       retry: RETRY,
     })
+    client.replaceSilent(producer)
     try {
       await producer.connect()
     } catch (error) {

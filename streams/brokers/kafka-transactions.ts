@@ -24,6 +24,7 @@ export async function transactionalProducer(
     createPartitioner: explicitPartitioner,
     retry: RETRY,
   })
+  client.replaceSilent(producer)
   let spent: unknown = null
   /** kafkajs takes its epoch with the first transaction, so one is always begun ahead: that is what fences. */
   let next: Transaction
