@@ -37,16 +37,23 @@ export function watchCommits(platform: Platform): CommitWatch {
     async stop() {
       stopped.abort()
       await watching
-      const early = commits
-        .filter(({ applied, offset }) => applied !== null && applied + 1 < offset)
-        .map(
-          ({ partition, offset, applied }) =>
-            `partition ${partition} was committed at ${offset}, and the index had applied up to ${applied}`,
-        )
-      return { seen: commits.length, early: [...early, ...(await withoutReceipt(platform, commits))] }
+      return { seen: commits.length, early: [...notApplied(commits), ...(await withoutReceipt(platform, commits))] }
     },
   }
 }
+
+/** What is committed now, and is not in the index. */
+export async function earlyNow(platform: Platform): Promise<string[]> {
+  return notApplied(await freshCommits(platform, new Map()))
+}
+
+const notApplied = (commits: readonly Commit[]): string[] =>
+  commits
+    .filter(({ applied, offset }) => applied !== null && applied + 1 < offset)
+    .map(
+      ({ partition, offset, applied }) =>
+        `partition ${partition} was committed at ${offset}, and the index had applied up to ${applied}`,
+    )
 
 interface Commit {
   readonly partition: number

@@ -4,7 +4,7 @@ import { groupOf } from '../../streams/runner.ts'
 import type { Platform } from '../platform.ts'
 import { receiptsOf, recordsOf } from '../topic-records.ts'
 import { stages } from './handled.ts'
-import { indexState } from './index-state.ts'
+import { appliedWithoutReceipt } from './index-state.ts'
 import { type Moment, passing } from './moments.ts'
 import type { Row } from './row.ts'
 
@@ -81,11 +81,4 @@ async function handledAgain(platform: Platform): Promise<number> {
     receipts.length -
     new Set(receipts.map(({ partition, offset, derivation }) => `${partition}/${offset}/${derivation}`)).size
   )
-}
-
-/** Documents whose revision in the index has no receipt yet. */
-async function appliedWithoutReceipt(platform: Platform): Promise<number> {
-  const receipts = new Set((await receiptsOf(platform)).map(({ partition, offset }) => `${partition}/${offset}`))
-  const { manifests } = await indexState(platform)
-  return manifests.filter(({ key, offset }) => !receipts.has(`${platform.partitionOf(key)}/${offset}`)).length
 }

@@ -1,6 +1,7 @@
 import { parseFence } from '../../processors/fence.ts'
 import { kindOf, pointsOf } from '../index-points.ts'
 import type { Platform } from '../platform.ts'
+import { receiptsOf } from '../topic-records.ts'
 
 export interface IndexState {
   readonly manifests: readonly { readonly key: string; readonly offset: number }[]
@@ -22,4 +23,11 @@ export async function indexState(platform: Platform): Promise<IndexState> {
         low: Number(payload.low),
       })),
   }
+}
+
+/** Documents whose revision in the index has no receipt yet. */
+export async function appliedWithoutReceipt(platform: Platform): Promise<number> {
+  const receipts = new Set((await receiptsOf(platform)).map(({ partition, offset }) => `${partition}/${offset}`))
+  const { manifests } = await indexState(platform)
+  return manifests.filter(({ key, offset }) => !receipts.has(`${platform.partitionOf(key)}/${offset}`)).length
 }

@@ -12,8 +12,11 @@ export interface KafkaLine extends AsyncDisposable {
   treat(by: (request: KafkaRequest) => KafkaTreatment): void
   /** From now on nothing arrives in this direction: it comes late, when the line is healed, as TCP sends again what was lost. */
   hold(direction: 'to' | 'from' | 'both'): void
-  /** What was held arrives, and all that comes from now on passes. */
-  heal(): void
+  /**
+   * All that comes from now on passes. What was held arrives, or never does: then the connections that it was held on stay silent, as
+   * behind a router that has forgotten them, and only new ones work.
+   */
+  heal(held?: 'arrives' | 'is lost'): void
   /** Pieces that were held since the beginning. */
   readonly held: number
   /** Answers that were lost since the beginning: Kafka had done what was asked. */
@@ -44,18 +47,22 @@ export async function openKafkaLine(kafka: string): Promise<KafkaLine> {
   const openWay = (direction: 'to' | 'from', socket: Socket): Way => {
     const late: Buffer[] = []
     let ended = false
+    let silent = false
     const way: Way = {
       send(bytes, hold = holding[direction]) {
+        if (silent) return
         if (!hold) return void socket.write(bytes)
         held++
         late.push(bytes)
       },
       end() {
         ended = true
-        if (!holding[direction] && late.length === 0) socket.destroy()
+        if (silent || (!holding[direction] && late.length === 0)) socket.destroy()
       },
-      heal() {
-        for (const bytes of late.splice(0)) socket.write(bytes)
+      heal(how) {
+        const bytes = late.splice(0)
+        if (how === 'is lost' && bytes.length > 0) silent = true
+        else for (const each of bytes) socket.write(each)
         if (ended) socket.end()
       },
     }
@@ -119,10 +126,10 @@ export async function openKafkaLine(kafka: string): Promise<KafkaLine> {
       if (direction !== 'from') holding.to = true
       if (direction !== 'to') holding.from = true
     },
-    heal() {
+    heal(how = 'arrives') {
       treatment = () => 'pass'
       holding.to = holding.from = false
-      for (const way of ways) way.heal()
+      for (const way of ways) way.heal(how)
     },
     get held() {
       return held
@@ -142,7 +149,7 @@ interface Way {
   send(bytes: Buffer, hold?: boolean): void
   /** The other side has hung up. */
   end(): void
-  heal(): void
+  heal(how: 'arrives' | 'is lost'): void
 }
 
 /** Puts bytes together to whole messages of Kafka's protocol: a size of four bytes, and so many more. */

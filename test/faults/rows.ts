@@ -1,7 +1,10 @@
 import { kill } from './f01-kill.ts'
 import { freeze, freezeModel } from './f02-freeze.ts'
+import { lostAnswers } from './f06-lost-answers.ts'
+import { partition } from './f08-partition.ts'
 import { rebalanceStorm } from './f09-rebalance-storm.ts'
 import { troubledIndex } from './f12-troubled-index.ts'
+import { killedIndex } from './f13-killed-index.ts'
 import { restoredIndex } from './f14-restored-index.ts'
 import { redelivery } from './f16-redelivery.ts'
 import { shuffledRevisions } from './f17-shuffled-revisions.ts'
@@ -9,6 +12,7 @@ import { lateUpsert } from './f18-late-upsert.ts'
 import { poison } from './f21-poison.ts'
 import { clocks } from './f27-clocks.ts'
 import { stalledLoop } from './f29-stalled-loop.ts'
+import { lostReceipts } from './f31-lost-receipts.ts'
 import type { Row } from './row.ts'
 
 /** The campaign, in the order of the table of faults. */
@@ -16,8 +20,11 @@ export const rows: readonly Row[] = [
   kill,
   freeze,
   freezeModel,
+  lostAnswers,
+  partition,
   rebalanceStorm,
   troubledIndex,
+  killedIndex,
   restoredIndex,
   redelivery,
   shuffledRevisions,
@@ -25,4 +32,5 @@ export const rows: readonly Row[] = [
   poison,
   clocks,
   stalledLoop,
+  lostReceipts,
 ]
