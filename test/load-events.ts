@@ -24,7 +24,7 @@ interface LoadOptions {
 }
 
 /** Of the records: 20 % deletes, 10 % documents made again, 5 % poison of every kind, 5 % the same text again and again, the rest of 1 to 60 sentences. */
-export function loadEvents({ next, keys, poison, inboxShare, encode }: LoadOptions): () => LoadEvent {
+export function loadEvents({ next, keys, poison, inboxShare, encode }: LoadOptions): (poison?: number) => LoadEvent {
   const gone: Record<Sent['door'], Set<string>> = { inbox: new Set(), documents: new Set() }
   let count = 0
   const one = <T>(of: readonly T[]): T => of[Math.floor(next() * of.length)]!
@@ -44,7 +44,7 @@ export function loadEvents({ next, keys, poison, inboxShare, encode }: LoadOptio
     misplaced: false,
   })
 
-  return () => {
+  return (poisonNow = poison) => {
     count++
     const door: Sent['door'] = next() < inboxShare ? 'inbox' : 'documents'
     const kind = next()
@@ -53,14 +53,14 @@ export function loadEvents({ next, keys, poison, inboxShare, encode }: LoadOptio
       gone[door].add(key)
       return { door, key, value: null, meant: { kind: 'deletion' }, misplaced: false }
     }
-    if (kind >= 1 - poison) {
+    if (kind >= 1 - poisonNow) {
       const bad = one(poisons)({ door, key, count, encode, raw })
       if (bad.door === 'documents' && !bad.misplaced && bad.key === key) gone.documents.add(key)
       return bad
     }
     gone[door].delete(key)
     const made =
-      kind >= 0.95 - poison
+      kind >= 0.95 - poisonNow
         ? { ...raw(textOf('The same again', 3)), title: null, url: null, attributes: {} }
         : raw(textOf(`Revision ${count} of ${key}`, 1 + Math.floor(next() ** 3 * 60)))
     return document(door, key, door === 'inbox' ? made : cleanDocument(made))

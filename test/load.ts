@@ -10,8 +10,11 @@ import type { Platform } from './platform.ts'
 
 /** Records as an unkind world writes them, through both doors and for several tenants: the same for the same seed. */
 export interface Load extends AsyncDisposable {
-  /** Writes this many records; resolves when Kafka has acknowledged them, or when it is in doubt whether it has them. */
-  write(records: number): Promise<void>
+  /**
+   * Writes this many records; resolves when Kafka has acknowledged them, or when it is in doubt whether it has them. `poison`: the
+   * share of them that can never succeed, if it is not the load's.
+   */
+  write(records: number, options?: { readonly poison?: number }): Promise<void>
   /** The same with records of the caller's own. */
   send(events: readonly LoadEvent[]): Promise<void>
   /** Goes on writing at this pace until it is stopped. */
@@ -80,9 +83,9 @@ export async function openLoad(
     for (const [i, { key, ...each }] of batch.entries())
       sent.push({ ...each, key: Buffer.from(key), offset: places?.[i]?.offset ?? null })
   }
-  const write = async (records: number): Promise<void> => {
+  const write: Load['write'] = async (records, { poison: share } = {}) => {
     for (let left = records; left > 0; left -= SEND_RECORDS_MAX)
-      await send(Array.from({ length: Math.min(left, SEND_RECORDS_MAX) }, events))
+      await send(Array.from({ length: Math.min(left, SEND_RECORDS_MAX) }, () => events(share)))
   }
   return {
     next,

@@ -149,8 +149,8 @@ export async function openPlatform({
       return servingIn(new Map(table.entries()), scope)
     },
     async worker(more = {}) {
-      const port = await freePort()
-      const role = await start('worker', port, { FRESHET_WORKER_PORT: String(port), ...more })
+      const port = Number(more.FRESHET_WORKER_PORT ?? (await freePort()))
+      const role = await start('worker', port, { ...more, FRESHET_WORKER_PORT: String(port) })
       await serde.register(catalogue)
       return role
     },

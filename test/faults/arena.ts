@@ -1,4 +1,6 @@
+import { portsFrom } from '../../infra/local/ports.ts'
 import { random } from '../../infra/local/qdrant/requests.ts'
+import { localSettings } from '../../infra/local/settings.ts'
 import { atRest } from '../at-rest.ts'
 import { loadKeys, loadTenants, openLoad } from '../load.ts'
 import { type Reader, readIndex, readQueries } from '../oracle/reader.ts'
@@ -6,6 +8,7 @@ import type { Resources } from '../oracle/resources.ts'
 import type { Finding, World } from '../oracle/world.ts'
 import { openPlatform, type QueryRole, type Role } from '../platform.ts'
 import { ownQdrant } from '../qdrant-process.ts'
+import { tcpProxy } from '../tcp-proxy.ts'
 import { type KafkaLine, openKafkaLine } from './kafka-line.ts'
 import { ownStack } from './own-stack.ts'
 import { openQdrantLine, type QdrantLine } from './qdrant-line.ts'
@@ -39,13 +42,17 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     await qdrant?.start()
     // Before the platform, so that its processes end before the lines do.
     const lines = resources.use(new AsyncDisposableStack())
+    const portBase = stack?.portBase ?? localSettings(process.env).portBase
+    const registry = needs.lines?.includes('registry') ? lines.use(await tcpProxy(portsFrom(portBase).registry)) : null
     const platform = resources.use(
       await openPlatform({
         partitions: needs.partitions ?? 3,
         engine: needs.engine ?? 'hash',
         ...(qdrant && { qdrantUrl: qdrant.url }),
+        ...(registry && { registryUrl: `http://127.0.0.1:${registry.port}/apis/ccompat/v7` }),
         ...(stack && { portBase: stack.portBase }),
         ...(needs.env && { env: needs.env }),
+        ...(needs.workerFile && { workerFile: needs.workerFile }),
       }),
     )
     const workers: Role[] = []
@@ -109,6 +116,9 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       },
       kafkaLine: (worker) => kafkaLines.get(worker) ?? missing('a line to Kafka'),
       qdrantLine: (worker) => qdrantLines.get(worker) ?? missing('a line to Qdrant'),
+      get registryLine() {
+        return registry ?? missing('a line to the registry')
+      },
       next,
       startWorker,
       async signal(role, signal) {

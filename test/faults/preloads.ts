@@ -14,3 +14,6 @@ export const stallOnSignal = (stallMs: number): Record<string, string> => ({
   NODE_OPTIONS: preload('stall-on-signal.ts'),
   TEST_STALL_MS: String(stallMs),
 })
+
+/** Environment of a process that has no codec but those that kafkajs brings. */
+export const withoutZstd = (): Record<string, string> => ({ NODE_OPTIONS: preload('without-zstd.ts') })

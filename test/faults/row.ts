@@ -2,6 +2,7 @@ import type { Load } from '../load.ts'
 import type { Invariant } from '../oracle/world.ts'
 import type { Platform, QueryRole, Role } from '../platform.ts'
 import type { OwnQdrant } from '../qdrant-process.ts'
+import type { TcpProxy } from '../tcp-proxy.ts'
 import type { KafkaLine } from './kafka-line.ts'
 import type { OwnStack } from './own-stack.ts'
 import type { QdrantLine } from './qdrant-line.ts'
@@ -34,10 +35,15 @@ export interface Needs {
   readonly qdrant?: 'own'
   /** `own`: Kafka and registry that may be hurt. Default: the shared ones. */
   readonly stack?: 'own'
-  /** Each worker has a line of its own to these, which the row can hurt. What the test itself asks and writes goes past it. */
-  readonly lines?: readonly ('kafka' | 'qdrant')[]
+  /**
+   * Each worker has a line of its own to these, which the row can hurt; to the registry all processes share one. What the test
+   * itself asks and writes goes past it.
+   */
+  readonly lines?: readonly ('kafka' | 'qdrant' | 'registry')[]
   /** Share of the load that can never succeed. Default 0.05. */
   readonly poison?: number
+  /** Instead of the program: a file that runs the worker. */
+  readonly workerFile?: string
   /** Environment of all processes. */
   readonly env?: Readonly<Record<string, string>>
   /** Promises that this row must have compared, beyond those that every row does. */
@@ -60,6 +66,7 @@ export interface Context {
   /** With `needs.lines`: the worker's own. */
   kafkaLine(worker: Role): KafkaLine
   qdrantLine(worker: Role): QdrantLine
+  readonly registryLine: TcpProxy
   /** A number in [0, 1), of the seed. */
   next(): number
   startWorker(env?: Readonly<Record<string, string>>): Promise<Role>

@@ -10,6 +10,9 @@ import { redelivery } from './f16-redelivery.ts'
 import { shuffledRevisions } from './f17-shuffled-revisions.ts'
 import { lateUpsert } from './f18-late-upsert.ts'
 import { poison } from './f21-poison.ts'
+import { lettersUnavailable } from './f22-letters-unavailable.ts'
+import { thrownErrors } from './f23-thrown-errors.ts'
+import { registryGone } from './f24-registry.ts'
 import { clocks } from './f27-clocks.ts'
 import { stalledLoop } from './f29-stalled-loop.ts'
 import { lostReceipts } from './f31-lost-receipts.ts'
@@ -30,6 +33,9 @@ export const rows: readonly Row[] = [
   shuffledRevisions,
   lateUpsert,
   poison,
+  lettersUnavailable,
+  thrownErrors,
+  registryGone,
   clocks,
   stalledLoop,
   lostReceipts,

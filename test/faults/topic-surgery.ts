@@ -1,0 +1,39 @@
+import kafkajs from 'kafkajs'
+import type { Topic } from '../../streams/topic.ts'
+import type { Platform } from '../platform.ts'
+
+/** What an operator can do to a topic, by mistake or on purpose. */
+
+/** Sets these beside the settings of the catalogue; without any, those alone. */
+export const configure = (platform: Platform, topic: Topic, settings: Readonly<Record<string, string>> = {}) =>
+  withAdmin(platform, (admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: kafkajs.ConfigResourceTypes.TOPIC,
+          name: platform.topic(topic),
+          configEntries: Object.entries({ ...topic.config, ...settings }).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    }),
+  )
+
+/** Removes everything before the offset, as retention does. */
+export const cutBefore = (platform: Platform, topic: Topic, cuts: readonly { partition: number; offset: number }[]) =>
+  withAdmin(platform, (admin) =>
+    admin.deleteTopicRecords({
+      topic: platform.topic(topic),
+      partitions: cuts.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
+    }),
+  )
+
+async function withAdmin<T>({ urls }: Platform, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+  const admin = new kafkajs.Kafka({ brokers: [urls.kafka], logLevel: kafkajs.logLevel.NOTHING }).admin()
+  await admin.connect()
+  try {
+    return await work(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}
