@@ -6,15 +6,15 @@ import { type AuditOptions, type AuditReport, audit as auditNow } from '../maint
 import { deepCheck } from '../maintenance/deep.ts'
 import type { AuditWorld } from '../maintenance/world.ts'
 import { servingIn, servingKey } from '../processors/collections.ts'
-import { control, documents, redo } from '../schemas/topics.ts'
+import { documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
 import { checkEpoch, openEpochs } from '../services/epoch.ts'
 import type { Broker } from '../streams/broker.ts'
 import { systemClock } from '../streams/clock.ts'
-import type { Serde } from '../streams/serde.ts'
 import { nameIn } from '../streams/topic.ts'
 import { auditLines, auditProgress } from './audit-words.ts'
 import { addresses } from './connection.ts'
+import { controlNow } from './control-now.ts'
 import { spaceIn } from './spaces.ts'
 import { withBroker } from './topics.ts'
 
@@ -85,10 +85,9 @@ async function openWorld(
   const qdrant = connectQdrant({ url, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
   const topics = await broker.admin.topics()
   const prefix = config.topicPrefix
+  const decided = await controlNow(broker, prefix)
   const inTopics = spaceIn(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix))) ?? ''
-  const named =
-    wanted ??
-    (await servingNow(broker, avroSerde(confluentRegistry(registry), { prefix, space: '' }), prefix, inTopics))
+  const named = wanted ?? servingIn(decided, { prefix, space: decided.get(servingKey)?.serving?.space ?? inTopics })
   const space = await spaceOf(qdrant, named)
   const scope = { prefix, space: space.id }
   const serde = avroSerde(confluentRegistry(registry), scope)
@@ -114,22 +113,6 @@ async function openWorld(
       await producer.close()
       await epochs.close()
     },
-  }
-}
-
-/** The collection that answers, as `control` says. */
-async function servingNow(broker: Broker, serde: Serde, prefix: string, space: string): Promise<string> {
-  const { openTable } = await import('../streams/table.ts')
-  let failure: Error | null = null
-  const shared = { broker, serde, scope: { prefix, space }, failed: (error: Error) => (failure = error) }
-  const table = await openTable(control, shared)
-  try {
-    await table.sync()
-    if (failure !== null) throw failure
-    const records = new Map(table.entries())
-    return servingIn(records, { prefix, space: records.get(servingKey)?.serving?.space ?? space })
-  } finally {
-    await table.close()
   }
 }
 

@@ -1,6 +1,8 @@
 import { Command } from 'commander'
 import { connect } from '../client/client.ts'
 import { connectQdrant } from '../connectors/qdrant/client.ts'
+import { instanceOf, rolesIn, servingIn } from '../processors/collections.ts'
+import { indexVectors } from '../processors/index-vectors.ts'
 import { pipeline } from '../processors/pipeline.ts'
 import { positionsOf, tokenOf } from '../search/freshness.ts'
 import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
@@ -10,6 +12,7 @@ import { reasonOf } from '../streams/errors.ts'
 import { groupOf } from '../streams/runner.ts'
 import { nameIn } from '../streams/topic.ts'
 import { queryUrl } from './connection.ts'
+import { controlNow } from './control-now.ts'
 import { spacesIn } from './spaces.ts'
 import { topicRows, withBroker } from './topics.ts'
 
@@ -29,7 +32,14 @@ export function status(): Command {
 interface State {
   readonly roles: readonly { role: string; url: string; admin: string; state: string; states: readonly StateReport[] }[]
   /** Of every topic and stage; or why Kafka does not say. */
-  readonly kafka: { topics: Awaited<ReturnType<typeof topicRows>>; stages: Awaited<ReturnType<typeof lags>> } | string
+  readonly kafka:
+    | {
+        topics: Awaited<ReturnType<typeof topicRows>>
+        stages: Awaited<ReturnType<typeof lags>>
+        /** The collection that answers, of each space. */
+        serving: readonly string[]
+      }
+    | string
   readonly freshness: { staleMs: number; ingestStaleMs: number; complete: boolean } | string
   readonly index: { url: string; collections: { name: string; points: number }[] } | string
 }
@@ -56,6 +66,7 @@ async function stateOf(): Promise<State> {
     withBroker(async (broker) => ({
       topics: await topicRows(broker),
       stages: await lags(broker, config.topicPrefix),
+      serving: await servingNow(broker, config.topicPrefix),
     })).catch(reasonOf),
     freshnessNow().catch(reasonOf),
     indexNow(addressesOf(config).qdrant).catch(reasonOf),
@@ -75,26 +86,39 @@ async function health(admin: string): Promise<{ state: string; states: readonly 
 }
 
 /** Offsets behind, by consumer group. A transactional stage keeps its position elsewhere: its staleness is under freshness. */
-async function lags({ admin }: Broker, prefix: string): Promise<{ group: string; topic: string; lag: number }[]> {
+async function lags(broker: Broker, prefix: string): Promise<{ group: string; topic: string; lag: number }[]> {
+  const { admin } = broker
   const names = (await admin.topics()).map(({ name }) => name)
+  const decided = await controlNow(broker, prefix)
   const rows = []
-  for (const space of spacesIn(names)) {
+  for (const space of new Set(spacesIn(names))) {
     const scope = { prefix, space }
+    const kept = [...rolesIn(decided, scope).keys()]
     for (const processor of pipeline) {
       if (processor.transactional) continue
-      const group = groupOf(scope, processor)
-      for (const topic of processor.from.map((from) => nameIn(scope, from)).filter((name) => names.includes(name))) {
-        const committed = await admin.committed(group, topic)
-        if (committed.length === 0) continue
-        const lag = (await admin.offsets(topic)).reduce((sum, { partition, start, end }) => {
-          const next = committed.find((each) => each.partition === partition)?.offset ?? start
-          return sum + Math.max(0, end - next)
-        }, 0)
-        rows.push({ group, topic, lag })
+      // A group for each collection; the other stages have one.
+      const instances = processor === indexVectors ? kept.map((each) => instanceOf(each, scope)) : ['']
+      for (const instance of instances) {
+        const group = groupOf(scope, processor, instance)
+        for (const topic of processor.from.map((from) => nameIn(scope, from)).filter((name) => names.includes(name))) {
+          const committed = await admin.committed(group, topic)
+          if (committed.length === 0) continue
+          const lag = (await admin.offsets(topic)).reduce((sum, { partition, start, end }) => {
+            const next = committed.find((each) => each.partition === partition)?.offset ?? start
+            return sum + Math.max(0, end - next)
+          }, 0)
+          rows.push({ group, topic, lag })
+        }
       }
     }
   }
   return rows
+}
+
+async function servingNow(broker: Broker, prefix: string): Promise<string[]> {
+  const decided = await controlNow(broker, prefix)
+  const spaces = new Set(spacesIn((await broker.admin.topics()).map(({ name }) => name)))
+  return [...spaces].map((space) => servingIn(decided, { prefix, space }))
 }
 
 async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number; complete: boolean }> {
@@ -142,6 +166,8 @@ function print({ roles, kafka, freshness, index }: State): void {
   }
   if (typeof index === 'string') console.log(`index      ${index}`)
   else
-    for (const { name, points } of index.collections)
-      console.log(`index      ${String(points).padStart(8)}  points in ${name}`)
+    for (const { name, points } of index.collections) {
+      const serves = typeof kafka !== 'string' && kafka.serving.includes(name)
+      console.log(`index      ${String(points).padStart(8)}  points in ${name}${serves ? ', which serves' : ''}`)
+    }
 }

@@ -32,6 +32,12 @@ export function generationOf(collection: string, scope: Scope): number | null {
 export const collectionOf = (generation: number, scope: Scope): string =>
   generation === 1 ? firstCollection(scope) : `${firstCollection(scope)}.g${generation}`
 
+/** The first collection has the group and the names of the time when there was one; the others are told apart. */
+export function instanceOf(collection: string, scope: Scope): string {
+  const generation = generationOf(collection, scope) ?? 1
+  return generation === 1 ? '' : `g${generation}`
+}
+
 /** What `control` says of each collection of the space, by name. The first needs no record as long as nothing was decided about it. */
 export function statesIn(control: ControlRecords, { space }: Scope): Map<string, CollectionState> {
   const states = new Map<string, CollectionState>()

@@ -2,7 +2,7 @@ import type pino from 'pino'
 import type { Qdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantIndex } from '../../connectors/qdrant/vector-index.ts'
-import { generationOf, type Role, rolesIn } from '../../processors/collections.ts'
+import { generationOf, instanceOf, type Role, rolesIn } from '../../processors/collections.ts'
 import { indexVectors } from '../../processors/index-vectors.ts'
 import { type StandingWorld, standingIn } from '../../processors/standing.ts'
 import type { Compare } from '../../processors/vector-index.ts'
@@ -135,7 +135,7 @@ function keep(
   const { scope } = platform
   const stopped = new AbortController()
   const started = Promise.withResolvers<void>()
-  const instance = instanceOf(collection, platform)
+  const instance = instanceOf(collection, scope)
   const spec = { collection, space: scope.space, dimensions }
   let runner: Runner | null = null
 
@@ -185,12 +185,6 @@ function keep(
       if (runner !== null) await running
     },
   }
-}
-
-/** The first collection has the group and the names of the time when there was one; the others are told apart. */
-function instanceOf(collection: string, { scope }: Platform): string {
-  const generation = generationOf(collection, scope) ?? 1
-  return generation === 1 ? '' : `g${generation}`
 }
 
 const aborted = (signal: AbortSignal): Promise<null> =>
