@@ -4,12 +4,13 @@ import { Worker } from 'node:worker_threads'
 import { reasonOf } from '../../streams/errors.ts'
 import { canaries, canaryOf } from './canaries.ts'
 import { material } from './material.ts'
+import { modelSeeds } from './protocol-model-runs.ts'
 import { type Row, sumOf } from './seeds.ts'
 import { shrink } from './shrink.ts'
 import { simulate } from './simulation.ts'
 import { inWords, storyOf } from './story.ts'
 
-const USAGE = `npm run simulate -- --seeds N [--from S] [--jobs J] [--canary NAME] [--json]
+const USAGE = `npm run simulate -- --seeds N [--from S] [--jobs J] [--canary NAME] [--model] [--json]
 npm run simulate -- --seed S [--trace] [--canary NAME]      one seed again; where it breaks a promise, the smallest story
 
 canaries:
@@ -35,6 +36,7 @@ async function main(): Promise<number> {
       seed: { type: 'string' },
       canary: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      model: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -47,6 +49,7 @@ async function main(): Promise<number> {
   if (values.seed !== undefined) return oneSeed(wholeNumber('seed', values.seed), canary, values.trace)
   const from = wholeNumber('from', values.from)
   const seeds = wholeNumber('seeds', values.seeds)
+  if (values.model) return theModel(from, seeds, values.json)
   return manySeeds({ from, seeds, jobs: wholeNumber('jobs', values.jobs), canary, json: values.json })
 }
 
@@ -131,4 +134,16 @@ function answerOf(thread: Worker, row: object): Promise<Row> {
     thread.once('error', reject)
     thread.postMessage(row)
   })
+}
+
+function theModel(from: number, seeds: number, json: boolean): number {
+  const { broken, garbage } = modelSeeds({ from, seeds })
+  if (json) console.log(JSON.stringify({ from, seeds, broken, garbage }))
+  else {
+    console.log(
+      `the protocol's model, seeds ${from} to ${from + seeds - 1}: ${broken.length} broke a promise, ${garbage} left garbage`,
+    )
+    for (const { seed, message } of broken.slice(0, SHOWN_MAX)) console.log(`  seed ${seed}: ${message}`)
+  }
+  return broken.length === 0 ? 0 : 1
 }
