@@ -198,7 +198,7 @@ const modelEngine = (toolsDir: string): Promise<Engine> =>
   })
 
 async function metric(adminUrl: string, name: string, labels: Readonly<Record<string, string>>): Promise<number> {
-  const response = await fetch(`${adminUrl}/metrics`, { signal: AbortSignal.timeout(5_000) })
+  const response = await fetch(`${adminUrl}/metrics`, { signal: AbortSignal.timeout(METRICS_MS_MAX) })
   const text = await response.text()
   return text
     .split('\n')
@@ -206,3 +206,6 @@ async function metric(adminUrl: string, name: string, labels: Readonly<Record<st
     .filter((line) => Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`)))
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
 }
+
+/** A machine that runs many processes at once may be slow; a process that is stuck is not for this to find. */
+const METRICS_MS_MAX = 30_000

@@ -4,9 +4,11 @@ import { after, test } from 'node:test'
 import WebSocket from 'ws'
 import { cleanDocument } from '../processors/clean-text.ts'
 import { documents } from '../schemas/topics.ts'
+import { tokenOf } from '../search/freshness.ts'
 import { partitionOf } from '../streams/partitioner.ts'
 import { atRest } from './at-rest.ts'
 import { openPlatform } from './platform.ts'
+import { until } from './until.ts'
 
 const platform = await openPlatform()
 after(() => platform[Symbol.asyncDispose]())
@@ -102,6 +104,27 @@ test('a frame that is no message closes its connection with the reason, and no o
   }
 
   assert.equal((await client.search({ query: 'kite' })).hits[0]?.documentId, 'kite')
+})
+
+test('a service that is asked to end says so, answers what is under way, and then closes', async () => {
+  const leaving = await platform.query()
+  const socket = new WebSocket(leaving.url, 'freshet.v1+json')
+  const received: Record<string, unknown>[] = []
+  socket.on('message', (data) => received.push(JSON.parse(String(data))))
+  const closed = once(socket, 'close')
+  await once(socket, 'message')
+  const after = tokenOf({ epoch: 1, documents: { 0: 1_000_000 } })
+
+  socket.send(JSON.stringify({ type: 'wait', id: '1', after, timeoutMs: 3_000 }))
+  socket.send(JSON.stringify({ type: 'ping' }))
+  await until('it has taken the operation', () => received.some(({ type }) => type === 'pong'))
+  await leaving.kill('SIGTERM')
+  const [code] = await closed
+
+  const [notice, answer] = received.slice(-2)
+  assert.equal(notice?.code, 'going_away')
+  assert.deepEqual([answer?.id, answer?.code], ['1', 'timeout'])
+  assert.equal(code, 1012)
 })
 
 const upgrades: readonly (readonly [string, string, string[], object, number])[] = [

@@ -14,8 +14,8 @@ export interface ConnectionPorts extends SearchPorts, PublishPorts {
   ended(type: string, code: string, ms: number): void
 }
 
-/** One client. Every operation ends with exactly one `result`, `done` or `error`; an error ends the operation, never the connection. */
-export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts): void {
+/** One client. Every operation ends with exactly one `result`, `done` or `error`; an error ends the operation, never the connection. Answers whether any is under way. */
+export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts): () => boolean {
   const live = new Map<string, AbortController>()
   let secondAt = 0
   let inSecond = 0
@@ -128,6 +128,7 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
     for (const stop of live.values()) stop.abort()
   })
   ready()
+  return () => live.size > 0
 }
 
 const HEARTBEAT_MS = 25_000

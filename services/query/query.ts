@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import { connectQdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
@@ -14,6 +14,7 @@ import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { type ConnectionPorts, serve } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
+import { type Leaving, leave } from './leaving.ts'
 import { LIMITS, SUBPROTOCOL } from './protocol.ts'
 import { followServing } from './serving.ts'
 
@@ -97,6 +98,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     ended: (type, code, ms) => seconds.observe({ type, code }, ms / 1_000),
   }
 
+  const connections = new WeakMap<WebSocket, Leaving>()
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: LIMITS.messageBytesMax,
@@ -136,7 +138,9 @@ export async function runQuery(config: QueryConfig): Promise<void> {
       refused.inc({ status: refusal.split(' ')[0]! })
       return refuseUpgrade(socket, refusal)
     }
-    sockets.handleUpgrade(request, socket, head, (client) => serve(client, config.tenant, ports))
+    sockets.handleUpgrade(request, socket, head, (client) => {
+      connections.set(client, { socket: client, busy: serve(client, config.tenant, ports) })
+    })
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -144,17 +148,8 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   })
   frame.closing(async () => {
     state = 'stopping'
-    for (const client of sockets.clients) {
-      client.send(
-        JSON.stringify({
-          type: 'notice',
-          code: 'going_away',
-          reconnectAfterMs: 500 + Math.round(Math.random() * 1_500),
-        }),
-      )
-      client.close(1012, 'restarting')
-    }
     server.close()
+    await leave([...sockets.clients].flatMap((client) => connections.get(client) ?? []))
   })
   state = null
   log.info({ space: engine.space.id, collection: collection(), port: rolePorts(config).query }, 'query ready')

@@ -74,6 +74,14 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       baselines.set(worker, await resourcesOf(worker))
       return worker
     }
+    const tenants = new Map<Role, string>()
+    const startQuery = async (tenant: string): Promise<QueryRole> => {
+      const query = await platform.query({ FRESHET_TENANT: tenant })
+      tenants.set(query, tenant)
+      queries.push(query)
+      baselines.set(query, await resourcesOf(query))
+      return query
+    }
     await startWorker()
     await Promise.all(Array.from({ length: (needs.workers ?? 2) - 1 }, () => startWorker()))
     const load = resources.use(await openLoad(platform, seed, needs))
@@ -82,10 +90,9 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       const keys = [...loadKeys(tenant, 'documents'), ...loadKeys(tenant, 'inbox')]
       readers.push(await readIndex(`index reader of ${tenant}`, platform, tenant, keys))
       if (needs.queries === false) continue
-      const query = await platform.query({ FRESHET_TENANT: tenant })
-      queries.push(query)
-      baselines.set(query, await resourcesOf(query))
-      readers.push(readQueries(`query reader of ${tenant}`, () => query.url, tenant, keys))
+      await startQuery(tenant)
+      const url = () => queries.findLast((query) => tenants.get(query) === tenant)!.url
+      readers.push(readQueries(`query reader of ${tenant}`, url, tenant, keys))
     }
 
     const findings: Finding[] = []
@@ -121,12 +128,13 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       },
       next,
       startWorker,
+      startQuery: (predecessor) => startQuery(tenants.get(predecessor)!),
       async signal(role, signal) {
         await role.kill(signal)
         if (signal === 'SIGSTOP' || signal === 'SIGCONT') return
         kills++
-        const index = workers.indexOf(role)
-        if (index >= 0) workers.splice(index, 1)
+        for (const running of [workers, queries] as Role[][])
+          if (running.includes(role)) running.splice(running.indexOf(role), 1)
         baselines.delete(role)
       },
       async healed({ secondsMax = RESUME_SECONDS_MAX, what = 'recovery seconds' } = {}) {

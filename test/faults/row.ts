@@ -70,7 +70,9 @@ export interface Context {
   /** A number in [0, 1), of the seed. */
   next(): number
   startWorker(env?: Readonly<Record<string, string>>): Promise<Role>
-  /** Sends the signal, and counts it. A worker that is gone is no longer among `workers`. */
+  /** Starts another query service for the tenant of this one; its reader goes to the new one when its connection ends. */
+  startQuery(predecessor: QueryRole): Promise<QueryRole>
+  /** Sends the signal, and counts it. A process that is gone is no longer among `workers` and `queries`. */
   signal(role: Role, signal: NodeJS.Signals): Promise<void>
   /**
    * The fault is over. Measures how long it takes until everything that is in the logs now is in the index, and expects that

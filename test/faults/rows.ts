@@ -1,5 +1,6 @@
 import { kill } from './f01-kill.ts'
 import { freeze, freezeModel } from './f02-freeze.ts'
+import { rollingRestart } from './f03-rolling-restart.ts'
 import { lostAnswers } from './f06-lost-answers.ts'
 import { partition } from './f08-partition.ts'
 import { rebalanceStorm } from './f09-rebalance-storm.ts'
@@ -23,6 +24,7 @@ export const rows: readonly Row[] = [
   kill,
   freeze,
   freezeModel,
+  rollingRestart,
   lostAnswers,
   partition,
   rebalanceStorm,
