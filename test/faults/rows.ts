@@ -1,4 +1,4 @@
-import { kill } from './f01-kill.ts'
+import { kill, killWithDefaults } from './f01-kill.ts'
 import { freeze, freezeModel } from './f02-freeze.ts'
 import { rollingRestart } from './f03-rolling-restart.ts'
 import { lostAnswers } from './f06-lost-answers.ts'
@@ -22,6 +22,7 @@ import type { Row } from './row.ts'
 /** The campaign, in the order of the table of faults. */
 export const rows: readonly Row[] = [
   kill,
+  killWithDefaults,
   freeze,
   freezeModel,
   rollingRestart,
