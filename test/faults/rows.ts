@@ -1,9 +1,11 @@
 import { kill, killWithDefaults } from './f01-kill.ts'
 import { freeze, freezeModel } from './f02-freeze.ts'
 import { rollingRestart } from './f03-rolling-restart.ts'
+import { broker } from './f04-broker.ts'
 import { lostAnswers } from './f06-lost-answers.ts'
 import { partition } from './f08-partition.ts'
 import { rebalanceStorm } from './f09-rebalance-storm.ts'
+import { indexOutage } from './f11-index-outage.ts'
 import { troubledIndex } from './f12-troubled-index.ts'
 import { killedIndex } from './f13-killed-index.ts'
 import { restoredIndex } from './f14-restored-index.ts'
@@ -14,7 +16,9 @@ import { poison } from './f21-poison.ts'
 import { lettersUnavailable } from './f22-letters-unavailable.ts'
 import { thrownErrors } from './f23-thrown-errors.ts'
 import { registryGone } from './f24-registry.ts'
+import { badModel } from './f25-bad-model.ts'
 import { clocks } from './f27-clocks.ts'
+import { badClients } from './f28-bad-clients.ts'
 import { stalledLoop } from './f29-stalled-loop.ts'
 import { lostReceipts } from './f31-lost-receipts.ts'
 import type { Row } from './row.ts'
@@ -26,9 +30,11 @@ export const rows: readonly Row[] = [
   freeze,
   freezeModel,
   rollingRestart,
+  broker,
   lostAnswers,
   partition,
   rebalanceStorm,
+  indexOutage,
   troubledIndex,
   killedIndex,
   restoredIndex,
@@ -39,7 +45,9 @@ export const rows: readonly Row[] = [
   lettersUnavailable,
   thrownErrors,
   registryGone,
+  badModel,
   clocks,
+  badClients,
   stalledLoop,
   lostReceipts,
 ]

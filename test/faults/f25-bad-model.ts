@@ -1,0 +1,110 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Distance } from '@qdrant/js-client-grpc'
+import { defaultModel, modelNamed } from '../../engine/models.ts'
+import { localSettings } from '../../infra/local/settings.ts'
+import { firstCollection } from '../../processors/collections.ts'
+import type { Context, Row } from './row.ts'
+
+/** A worker with a model that is not the model never serves; those that run go on. */
+export const badModel: Row = {
+  id: 'F25',
+  title: 'model file corrupt, truncated, of another model, missing; collection of other dimensions',
+  sets: ['full'],
+  needs: { engine: 'model' },
+  async run(context) {
+    const { platform, load, healed, atRest, count, expect, say } = context
+    await load.write(60)
+    await atRest()
+    const before = await everything(context)
+    for (const [what, { spoil, says }] of Object.entries(faults)) {
+      const home = mkdtempSync(join(tmpdir(), 'freshet-model-'))
+      try {
+        cpSync(join(localSettings(process.env).toolsDir, 'models'), home, { recursive: true })
+        spoil(join(home, defaultModel))
+        const [said] = await Promise.all([refusal(context, { FRESHET_MODELS_DIR: home }), load.write(15)])
+        say(`${what}: ${said.slice(0, 160)}`)
+        expect(says.test(said), `with ${what} the worker said: ${said.slice(-400)}`)
+        count('workers refused')
+      } finally {
+        rmSync(home, { recursive: true })
+      }
+    }
+    const said = await withOtherDimensions(context)
+    expect(
+      /does not hold vectors of .*384 dimensions/.test(said),
+      `with other dimensions the worker said: ${said.slice(-400)}`,
+    )
+    count('workers refused')
+
+    await healed()
+    const after = await everything(context)
+    expect(after === before, `there are topics or collections more: ${after}, and before: ${before}`)
+    expect(platform.engine.space.dimensions === 384, 'this is not the model that the row was written for')
+  },
+}
+
+const { onnx, tokenizer } = modelNamed(defaultModel)
+
+const faults: Readonly<Record<string, { spoil(folder: string): void; says: RegExp }>> = {
+  'a corrupt model file': {
+    spoil(folder) {
+      const bytes = readFileSync(join(folder, onnx.file))
+      // One bit of a weight: it would load, and give other vectors.
+      const at = bytes.length >> 1
+      bytes[at] = bytes[at]! ^ 1
+      writeFileSync(join(folder, onnx.file), bytes)
+    },
+    says: /model\.onnx is not the file of the model .* expected sha256/,
+  },
+  'a truncated model file': {
+    spoil: (folder) => truncateSync(join(folder, onnx.file), 1_000_000),
+    says: /model\.onnx is not the file of the model/,
+  },
+  'the vocabulary of another model': {
+    spoil(folder) {
+      const path = join(folder, tokenizer.file)
+      writeFileSync(path, readFileSync(path, 'utf8').replace('"the"', '"eht"'))
+    },
+    says: /tokenizer\.json is not the file of the model/,
+  },
+  'no model file': {
+    spoil: (folder) => rmSync(join(folder, onnx.file)),
+    says: /cannot read .*model\.onnx/,
+  },
+}
+
+/** What it says when it ends, instead of becoming ready. */
+async function refusal({ startWorker }: Context, env: Readonly<Record<string, string>>): Promise<string> {
+  return startWorker(env).then(
+    () => 'ready',
+    (error) => String(error),
+  )
+}
+
+/** Under another prefix, so that the collection that is served stays as it is. */
+async function withOtherDimensions(context: Context): Promise<string> {
+  const { scope, qdrant } = context.platform
+  const prefix = `${scope.prefix}dimensions.`
+  const collectionName = firstCollection({ ...scope, prefix })
+  const map = { [scope.space]: { size: 8n, distance: Distance.Dot } }
+  await qdrant.collections.create({ collectionName, vectorsConfig: { config: { case: 'paramsMap', value: { map } } } })
+  try {
+    const said = await refusal(context, { FRESHET_TOPIC_PREFIX: prefix })
+    const { result } = await qdrant.points.count({ collectionName, exact: true })
+    return Number(result?.count) === 0 ? said : `${result?.count} points were written`
+  } finally {
+    await qdrant.collections.delete({ collectionName })
+  }
+}
+
+/** The names of what is there. Topics of the other prefix are made before the collection is looked at, and hold nothing. */
+async function everything({ platform: { broker, qdrant, scope } }: Context): Promise<string> {
+  const topics = (await broker.admin.topics()).map(({ name }) => name)
+  const { collections } = await qdrant.collections.list({})
+  return [...topics, ...collections.map(({ name }) => name)]
+    .filter((name) => name.startsWith(scope.prefix) && !name.startsWith(`${scope.prefix}dimensions.`))
+    .sort()
+    .join(' ')
+}
