@@ -19,6 +19,8 @@ export class Group {
   joins = 0
   readonly #context: GroupContext
   #rebalanceAsked = false
+  /** Turns may come in any order: what was dealt in an earlier generation is nobody's. */
+  #generation = 0
 
   constructor(name: string, context: GroupContext) {
     this.name = name
@@ -49,13 +51,15 @@ export class Group {
     void this.#context.delivery.during(async () => {
       await nextTurn()
       this.#rebalanceAsked = false
+      const generation = ++this.#generation
       const members = [...this.members]
       for (const member of members) member.revoke()
       const dealt = this.#deal(members)
       for (const member of members) member.joined()
       await nextTurn()
       for (const [member, logs] of dealt)
-        if (this.members.includes(member) && !this.#rebalanceAsked) member.assign(logs)
+        if (this.members.includes(member) && !this.#rebalanceAsked && generation === this.#generation)
+          member.assign(logs)
     })
   }
 

@@ -282,8 +282,11 @@ export function memoryBroker({
         at = Math.max(at, log.start)
         const fetched = log.read(at, FETCH_BYTES_MAX)
         const next = Math.min(fetched.next, to)
-        if (next <= at) await new Promise((resolve) => setImmediate(resolve))
-        else yield { ...fetched, records: fetched.records.filter(({ offset }) => offset < to), next }
+        if (next <= at) {
+          await new Promise<void>((resolve) => turn(resolve))
+          expire()
+        }
+        if (next > at) yield { ...fetched, records: fetched.records.filter(({ offset }) => offset < to), next }
         at = Math.max(at, next)
       }
     },

@@ -119,6 +119,8 @@ export class GroupClient implements GroupConsumer {
     network.scheduler.add(network.world, `a session of ${this.group} ends`, () => this.end(session))
     network.scheduler.add(this.#process, `session of ${this.group} is over`, () => {
       if (this.#session !== session || this.#closed) return
+      // What the coordinator still has for the session that is over is for nobody.
+      this.#session = null
       this.#notices = []
       this.#giveUp([...this.#owned.keys()].map(partitionOf))
       this.#join()

@@ -1,5 +1,6 @@
 import type { Clock } from '../../streams/clock.ts'
 import { type Chance, textHash } from './chance.ts'
+import { pop, push } from './event-heap.ts'
 
 /** Whoever has events: a process, or the world outside all of them. */
 export interface Actor {
@@ -47,8 +48,7 @@ export class Scheduler {
   readonly #held: Event[] = []
   readonly #wild: number
   #order = 0
-  /** Events that are not timers of somebody who lives. */
-  #told: ((line: string) => void) | null
+  readonly #told: ((line: string) => void) | null
 
   constructor(wild: number, told: ((line: string) => void) | null) {
     this.#wild = wild
@@ -152,34 +152,3 @@ const drained = (): Promise<void> => new Promise((resolve) => process.nextTick(r
 const isVoid = ({ actor, part }: Event): boolean => actor.dead || part?.cut === true
 
 export const START_MS = 1_700_000_000_000
-
-const isBefore = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
-
-function push(heap: Event[], event: Event): void {
-  let i = heap.push(event) - 1
-  while (i > 0) {
-    const parent = (i - 1) >> 1
-    if (!isBefore(event, heap[parent]!)) break
-    heap[i] = heap[parent]!
-    i = parent
-  }
-  heap[i] = event
-}
-
-function pop(heap: Event[]): Event | null {
-  const first = heap[0]
-  if (first === undefined) return null
-  const last = heap.pop()!
-  if (heap.length === 0) return first
-  let i = 0
-  for (;;) {
-    let child = 2 * i + 1
-    if (child >= heap.length) break
-    if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++
-    if (!isBefore(heap[child]!, last)) break
-    heap[i] = heap[child]!
-    i = child
-  }
-  heap[i] = last
-  return first
-}

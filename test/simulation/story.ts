@@ -69,11 +69,13 @@ export function storyOf(seed: number): Story {
     cacheBytesMax: chance.pick([0, 1_000_000]),
     skewMs: chance.pick([0, 600_000]),
   }
+  const written = inputs(chance, ms)
   const events = [
-    ...inputs(chance, ms),
+    ...written,
     ...processFaults(chance, ms, setting.processes),
     ...worldFaults(chance, ms, setting.processes),
     ...lostCalls(chance),
+    ...asleep(chanceOf(seed, 4), written, setting.processes),
   ]
   return { seed, setting, events }
 }
@@ -122,6 +124,20 @@ function worldFaults(chance: Chance, ms: number, processes: number): (WorldFault
     faults.push({ atMs: chance.below(ms), do: 'repeat', number: chance.below(1_000) })
   return faults
 }
+
+/** In some stories a process stands still in the midst of work, and the index is replaced meanwhile. */
+function asleep(chance: Chance, written: readonly Input[], processes: number): (WorldFault | ProcessFault)[] {
+  if (!chance.hits(0.3)) return []
+  const sleepsMs = chance.pick(written).atMs + chance.below(250)
+  const number = COPY_OF_SLEEPERS
+  return [
+    { atMs: chance.below(sleepsMs + 1), do: 'copy', number },
+    { atMs: sleepsMs, do: 'freeze', process: chance.below(processes), forMs: 1_500 },
+    { atMs: sleepsMs + 1 + chance.below(1_400), do: 'restore', number },
+  ]
+}
+
+const COPY_OF_SLEEPERS = 9
 
 function lostCalls(chance: Chance): LostCall[] {
   const apart = chance.pick([0, 0, 100, 30, 10])
