@@ -50,6 +50,21 @@ test('the same seed is the same story, event by event', async () => {
   assert.notEqual((await simulate(storyOf(8), shared)).hash, first.hash)
 })
 
+test('what a seed comes to does not depend on what ran before it', async () => {
+  const hashes = async (seeds: readonly number[]) => {
+    const found = new Map<number, number>()
+    for (const seed of seeds) found.set(seed, (await simulate(storyOf(seed), shared)).hash)
+    return seeds.toSorted((a, b) => a - b).map((seed) => found.get(seed))
+  }
+  const seeds = Array.from({ length: 30 }, (_, i) => i + 1)
+
+  const upwards = await hashes(seeds)
+  const downwards = await hashes(seeds.toReversed())
+
+  assert.deepEqual(downwards, upwards)
+  assert.equal(new Set(upwards).size, seeds.length)
+})
+
 for (const canary of canaries) {
   test(`a planted bug is found: ${canary.about} (${canary.name})`, async () => {
     const row = { from: 1, seeds: CANARY_SEEDS_MAX, canary: canary.name, stopAtFirst: true }
