@@ -17,7 +17,7 @@ import { localSettings, repositoryDir } from './settings.ts'
  */
 const interrupted = 130
 const concurrentFilesMax = 2
-const fileMsMax = 600_000
+const fileMsMax = 1_200_000
 const firstPortBase = 18_500
 
 const settings = localSettings(process.env)
