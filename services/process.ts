@@ -72,8 +72,17 @@ export async function openFrame({ role, host, adminPort, logLevel }: FrameOption
   }
   process.on('SIGTERM', () => void end(0))
   process.on('SIGINT', () => void end(0))
-  process.on('uncaughtException', fail)
-  process.on('unhandledRejection', (reason) => fail(reason instanceof Error ? reason : new Error(String(reason))))
+  /**
+   * What is under way is half done: nothing is closed in order, as after a kill -9. To commit that the tasks came to a clean end would
+   * hide the record that did this from those who count crashes, and it would do so for ever.
+   */
+  const crash = (reason: unknown): void => {
+    const stack = reason instanceof Error ? reason.stack : undefined
+    log.fatal({ reason: reasonOf(reason), stack }, `nobody caught an error of ${role}: ${reasonOf(reason)}`)
+    if (!ending) process.exit(1)
+  }
+  process.on('uncaughtException', crash)
+  process.on('unhandledRejection', crash)
 
   return {
     role,
