@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { virtualClock } from './clock.ts'
 import { type Crashes, isCondemned, isolates, noCrashes, passed, startAgain } from './crashes.ts'
 import { processor, put } from './processor.ts'
 import { testDriver } from './test-driver.ts'
@@ -45,6 +46,7 @@ test('progress and a clean end begin the count anew, and records go one by one u
 const schema: AvroSchema = { type: 'record', name: 'Text', fields: [{ name: 'text', type: 'string' }] }
 const shape = { about: '', schema, partitions: 1, keyed: true, config: {} }
 const source = topic<{ text: string }>({ name: 'source', ...shape })
+const shared = topic<{ text: string }>({ name: 'shared', ...shape, partitions: 3, keyed: false })
 const sink = topic<{ text: string }>({ name: 'sink', ...shape })
 const positions = topic({
   ...shape,
@@ -122,6 +124,44 @@ for (const transactional of [false, true]) {
     assert.equal(driver.failure, null)
   })
 }
+
+test('what is under way in other partitions when a record ends the process is not taken for it', async () => {
+  const clock = virtualClock()
+  let begun = false
+  const stage = processor<object>({
+    name: 'copy-records',
+    from: [shared],
+    to: [sink],
+    batch: { recordsMax: 10, bytesMax: 10_000 },
+    onReject: 'erase',
+    async process({ records }) {
+      const texts = records.map(({ value }) => (value as { text: string }).text)
+      begun ||= texts.includes('bomb')
+      await (texts.includes('bomb') ? new Promise(() => {}) : clock.wait(50))
+      return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
+    },
+  })
+  await using driver = await testDriver(stage, {}, { partitions: 3, clock })
+  await driver.stop()
+  for (const [partition, text] of ['slow', 'bomb', 'slower'].entries())
+    await driver.pipe({ key: `acme/${text}`, value: { text }, partition })
+  await driver.start()
+
+  for (let i = 1; i <= 30 && (await driver.rejected()).length === 0; i++) {
+    for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
+    if (!begun) break
+    begun = false
+    await driver.crash()
+  }
+  await driver.advance(1_000)
+
+  assert.deepEqual(
+    (await driver.rejected()).map(({ key }) => key),
+    ['acme/bomb'],
+  )
+  const written = (await driver.records(sink)).flatMap(({ key, value }) => (value === null ? [] : [key]))
+  assert.deepEqual([...new Set(written)].sort(), ['acme/slow', 'acme/slower'])
+})
 
 test('restarts and rebalances without progress are no crashes', async () => {
   let stuck = true

@@ -12,6 +12,7 @@ import type { Serde } from './serde.ts'
 import { type StateName, States, subjectOf } from './states.ts'
 import { Task, type TaskContext } from './task.ts'
 import { nameIn, type Scope, type Topic } from './topic.ts'
+import { Turns } from './turns.ts'
 
 /** What every processor of a process shares. */
 export interface Runtime {
@@ -26,6 +27,8 @@ export interface Runtime {
   /** Where named states are raised; default: nobody looks. */
   readonly states?: States
   readonly sessionTimeoutMs?: number
+  /** Shared by all stages of the process, so that of the records that go alone only one is under way. */
+  readonly alone?: Turns
   /** Asked at each start of a task for each topic of its stage. Rejects with `Retry` while the topic is not the one that it should be. */
   identified?(topic: Topic, id: string): Promise<{ readonly epoch: number }>
   /** Called once, when a processor can never go on; the process should end and say why. */
@@ -72,7 +75,7 @@ export async function runProcessor<Ports>(
   instance = '',
 ): Promise<Runner> {
   const { broker, serde, scope, partitions, deadLetters, clock, observer } = runtime
-  const { states = new States(clock.now) } = runtime
+  const { states = new States(clock.now), alone = new Turns() } = runtime
   const group = groupOf(scope, processor, instance)
   const topicsByName = new Map(processor.from.map((topic) => [nameIn(scope, topic), topic]))
   const positions = processor.transactional ? await ingestPositions(processor.transactional.positions, runtime) : null
@@ -242,6 +245,7 @@ export async function runProcessor<Ports>(
     partitionsOf: (topic) => (topic.partitions === 'shared' ? partitions : topic.partitions),
     deliver: (records: readonly NewRecord[], through: number) =>
       store ? commitWithLetters(store, records, through, at) : producer!.send(records),
+    alone,
     bury: (letters) => bury(letters, nameIn(scope, deadLetters), broker, producer),
     pause: () => consumer?.pause(at),
     resume: () => consumer?.resume(at),

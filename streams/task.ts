@@ -10,6 +10,7 @@ import type { Away, Outcome, Processor } from './processor.ts'
 import { type StateName, subjectOf } from './states.ts'
 import { type Taken, TaskState } from './task-state.ts'
 import { nameIn } from './topic.ts'
+import type { Turns } from './turns.ts'
 import { watchWorld } from './watch-world.ts'
 
 /** What a task needs of the process that runs it. */
@@ -19,6 +20,8 @@ export interface TaskContext<Ports> extends OutboxContext, AttemptsContext<Ports
   deliver(records: readonly NewRecord[], through: number): Promise<unknown>
   /** Sends dead letters; for a transactional processor, whose letters go with its output, sees that they can be sent. Rejects with `Retry` while they cannot. */
   bury(letters: readonly NewRecord[]): Promise<unknown>
+  /** Of the process: whose turn it is of the records that go alone. */
+  readonly alone: Turns
   pause(): void
   resume(): void
   commit(next: number, metadata: string): Promise<void>
@@ -149,7 +152,20 @@ export class Task<Ports> {
     return { records: [], through: this.#state.low }
   }
 
-  async #run({ records, through }: Taken): Promise<void> {
+  /** A record that goes alone does so in the whole process: what ends it then is this record and no other. */
+  async #run(taken: Taken): Promise<void> {
+    const [first] = taken.records
+    if (first === undefined || !this.#commits.isolates(first.offset)) return this.#handle(taken)
+    const done = await this.#context.alone.take()
+    try {
+      this.#stop.signal.throwIfAborted()
+      await this.#handle(taken)
+    } finally {
+      done()
+    }
+  }
+
+  async #handle({ records, through }: Taken): Promise<void> {
     const { processor, clock, observer } = this.#context
     await this.#open()
     const began = clock.now()

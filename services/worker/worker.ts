@@ -13,6 +13,7 @@ import { reasonOf } from '../../streams/errors.ts'
 import type { Runtime } from '../../streams/runner.ts'
 import { nameIn } from '../../streams/topic.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
+import { Turns } from '../../streams/turns.ts'
 import { keyWrittenSince } from '../../streams/written-since.ts'
 import { addressesOf, rolePorts, type WorkerConfig } from '../config.ts'
 import { openEngine } from '../engine.ts'
@@ -55,6 +56,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   const audits = auditing(config, metrics, log)
   frame.ready(observer.waiting)
   const runtime: Runtime = {
+    alone: new Turns(),
     broker,
     serde,
     scope,
