@@ -20,6 +20,7 @@ import { badModel } from './f25-bad-model.ts'
 import { clocks } from './f27-clocks.ts'
 import { badClients } from './f28-bad-clients.ts'
 import { stalledLoop } from './f29-stalled-loop.ts'
+import { deadlyRecord } from './f30-deadly-record.ts'
 import { lostReceipts } from './f31-lost-receipts.ts'
 import type { Row } from './row.ts'
 
@@ -49,5 +50,6 @@ export const rows: readonly Row[] = [
   clocks,
   badClients,
   stalledLoop,
+  deadlyRecord,
   lostReceipts,
 ]
