@@ -19,15 +19,6 @@ export const configure = (platform: Platform, topic: Topic, settings: Readonly<R
     }),
   )
 
-/** Removes everything before the offset, as retention does. */
-export const cutBefore = (platform: Platform, topic: Topic, cuts: readonly { partition: number; offset: number }[]) =>
-  withAdmin(platform, (admin) =>
-    admin.deleteTopicRecords({
-      topic: platform.topic(topic),
-      partitions: cuts.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
-    }),
-  )
-
 async function withAdmin<T>({ urls }: Platform, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
   const admin = new kafkajs.Kafka({ brokers: [urls.kafka], logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
