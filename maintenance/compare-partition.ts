@@ -1,4 +1,4 @@
-import { checkKey } from '../processors/document-key.ts'
+import { documentKeyIn } from '../processors/document-key.ts'
 import { embedDocuments } from '../processors/embed-documents.ts'
 import { compareFences, type Fence } from '../processors/fence.ts'
 import { BUCKETS, bucketOf, type IndexContents, type Slice } from '../processors/index-contents.ts'
@@ -7,15 +7,13 @@ import { documents, vectors } from '../schemas/topics.ts'
 import type { Broker, Position, Producer } from '../streams/broker.ts'
 import type { Clock } from '../streams/clock.ts'
 import { decodeNote } from '../streams/commit-note.ts'
-import { textOf } from '../streams/dead-letters.ts'
-import { Reject } from '../streams/errors.ts'
-import { partitionOf } from '../streams/partitioner.ts'
 import type { Compared } from '../streams/processor.ts'
 import { groupOf } from '../streams/runner.ts'
 import type { Serde } from '../streams/serde.ts'
-import { isLowKey, nameIn, type Scope } from '../streams/topic.ts'
+import { nameIn, type Scope } from '../streams/topic.ts'
 import { type Difference, differencesOf, type Latest } from './differences.ts'
 import { redoRecord } from './redo.ts'
+import { runsOf } from './repair.ts'
 
 export interface ComparePorts {
   readonly broker: Pick<Broker, 'admin' | 'read' | 'producer'>
@@ -96,25 +94,12 @@ async function latestIn(
     signal,
   })) {
     for (const { key, value, offset } of records) {
-      const text = documentKey(key, partition, partitions)
+      const text = documentKeyIn(key, partition, partitions)
       if (text === null || bucketOf(text) < from || bucketOf(text) >= to) continue
       latest.set(text, { offset, deleted: value === null })
     }
   }
   return latest
-}
-
-/** null for a record that is no document's: its dead letter says so. */
-function documentKey(key: Buffer | null, partition: number, partitions: number): string | null {
-  const text = isLowKey(key) ? null : textOf(key)
-  if (text === null || partitionOf(key!, partitions) !== partition) return null
-  try {
-    checkKey(text)
-    return text
-  } catch (error) {
-    if (error instanceof Reject) return null
-    throw error
-  }
 }
 
 /** Sends what differs through `redo`, and resolves when it is applied, or was rejected with a dead letter of its own. */
@@ -155,10 +140,9 @@ async function valuesOf(
 ): Promise<Map<number, Buffer | null>> {
   const wanted = new Set(differences.flatMap(({ live, revision }) => (live ? [revision.offset] : [])))
   const values = new Map<number, Buffer | null>()
-  if (wanted.size === 0) return values
-  const range = { from: Math.min(...wanted), to: Math.max(...wanted) + 1 }
-  for await (const { records } of broker.read({ topic: nameIn(scope, documents), partition, ...range, signal }))
-    for (const { offset, value } of records) if (wanted.has(offset)) values.set(offset, value)
+  for (const { from, to } of runsOf([...wanted]))
+    for await (const { records } of broker.read({ topic: nameIn(scope, documents), partition, from, to, signal }))
+      for (const { offset, value } of records) if (wanted.has(offset)) values.set(offset, value)
   return values
 }
 

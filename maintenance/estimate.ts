@@ -1,7 +1,6 @@
-import { checkKey } from '../processors/document-key.ts'
+import { documentKeyIn } from '../processors/document-key.ts'
 import { documents, vectors } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
-import { partitionOf } from '../streams/partitioner.ts'
 import { nameIn, type Scope } from '../streams/topic.ts'
 
 /** The work that a rebuild of a collection is. */
@@ -73,9 +72,8 @@ export async function survey(
     const source = { topic: nameIn(scope, documents), partition, from: 0, to: end, signal }
     for await (const { records } of broker.read(source)) {
       for (const { key: bytes, value, offset } of records) {
-        const key = bytes?.toString('utf8') ?? ''
-        if (isSound(bytes) && partitionOf(key, partitions) === partition)
-          latest.set(key, { offset, live: value !== null })
+        const key = documentKeyIn(bytes, partition, partitions)
+        if (key !== null) latest.set(key, { offset, live: value !== null })
       }
     }
     const made = new Map<string, { offset: number; bytes: number }>()
@@ -99,13 +97,4 @@ export async function survey(
     }
   }
   return total
-}
-
-function isSound(key: Buffer | null): boolean {
-  try {
-    checkKey(key)
-    return true
-  } catch {
-    return false
-  }
 }

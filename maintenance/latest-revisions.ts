@@ -1,9 +1,6 @@
-import { checkKey } from '../processors/document-key.ts'
+import { documentKeyIn } from '../processors/document-key.ts'
 import { BUCKETS, bucketOf } from '../processors/index-contents.ts'
 import type { Broker, StoredRecord } from '../streams/broker.ts'
-import { Reject } from '../streams/errors.ts'
-import { partitionOf } from '../streams/partitioner.ts'
-import { isLowKey } from '../streams/topic.ts'
 
 /** Where the latest record of a key lies, and whether it is a document or deletes one. */
 export interface Latest {
@@ -81,7 +78,8 @@ export class LatestRevisions {
   }
 
   #take({ key: bytes, value, offset }: StoredRecord): void {
-    const key = this.#documentKey(bytes)
+    const { partition, partitions } = this.#options
+    const key = documentKeyIn(bytes, partition, partitions)
     if (key === null) return
     const bucket = bucketOf(key)
     if (bucket < this.#options.from || bucket >= this.#to) return
@@ -89,19 +87,6 @@ export class LatestRevisions {
     if (!latest.has(key)) this.#keys++
     latest.set(key, { offset, live: value !== null })
     if (this.#keys > this.#options.keysMax && !this.#fixed) this.#shrink()
-  }
-
-  /** null for records that belong to no document: progress, a malformed key, another partition's. They have dead letters, and nothing in the index. */
-  #documentKey(bytes: Buffer | null): string | null {
-    const { partition, partitions } = this.#options
-    if (bytes === null || isLowKey(bytes) || partitionOf(bytes, partitions) !== partition) return null
-    try {
-      checkKey(bytes)
-      return bytes.toString('utf8')
-    } catch (error) {
-      if (error instanceof Reject) return null
-      throw error
-    }
   }
 
   /** Half of the buckets are for a later pass. */

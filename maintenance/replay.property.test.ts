@@ -6,6 +6,7 @@ import { control, documents, inbox, redo } from '../schemas/topics.ts'
 import { systemClock } from '../streams/clock.ts'
 import { replayOf } from '../streams/dead-letters.ts'
 import type { Topic } from '../streams/topic.ts'
+import { random as randomOf } from '../test/random.ts'
 import type { Entry } from './dead-letters.ts'
 import { readLetters } from './read-letters.ts'
 import { type Outcome, replayAll } from './replay.ts'
@@ -21,7 +22,7 @@ const seen = { replayed: 0, superseded: 0, again: 0, impossible: 0, fromSource: 
 
 for (let seed = 1; seed <= SEEDS; seed++) {
   test(`replays bring back what was refused and never what is older (seed ${seed})`, async () => {
-    const random = mulberry32(seed)
+    const random = randomOf(seed)
     await using run = await memoryPipeline({ partitions: 2 })
     const world = await openWorld(run)
 
@@ -171,14 +172,3 @@ const documentOf = (text: string) => ({
   cleaning: 'c1',
 })
 const inboxOf = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, contentType: null })
-
-/** A small generator with a seed. Source: Tommy Ettinger's mulberry32, public domain. */
-function mulberry32(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { Reject } from '../streams/errors.ts'
+import { partitionOf } from '../streams/partitioner.ts'
 import { shown } from './clean-characters.ts'
 
 /** Bytes of a key in UTF-8, the tenant and the slash counted. */
@@ -32,6 +33,23 @@ export function checkKey(key: Buffer | string | null): { tenant: string; id: str
   if (id === '') throw new Reject(`key: the id is empty (${shown(text)}); ${fix}`)
   if (/\p{Cc}/u.test(id)) throw new Reject(`key: the id has control characters (${shown(id)}); remove them`)
   return { tenant, id }
+}
+
+/** Whether a document can have this key. */
+export function isDocumentKey(key: Buffer | string | null): boolean {
+  try {
+    checkKey(key)
+    return true
+  } catch (error) {
+    if (error instanceof Reject) return false
+    throw error
+  }
+}
+
+/** The document that a record of this partition belongs to; null for progress, a malformed key, one of another partition: they have dead letters, and nothing in the index. */
+export function documentKeyIn(key: Buffer | null, partition: number, partitions: number): string | null {
+  if (key === null || !isDocumentKey(key) || partitionOf(key, partitions) !== partition) return null
+  return key.toString('utf8')
 }
 
 /** The bytes as Latin-1 would have them, since they may be no text at all. */

@@ -7,7 +7,7 @@ import type { Compared } from '../streams/processor.ts'
 import { type DriverOptions, type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { type Stage, stage } from '../streams/topology.ts'
 import { keyWrittenSince } from '../streams/written-since.ts'
-import { checkKey } from './document-key.ts'
+import { isDocumentKey } from './document-key.ts'
 import { type ChunkCounts, type EmbedPorts, embedDocuments } from './embed-documents.ts'
 import { indexVectors } from './index-vectors.ts'
 import { ingestDocuments } from './ingest-documents.ts'
@@ -108,7 +108,7 @@ const hashSpace = hashEngine().space.id
 async function served(driver: TestDriver, engine: Engine): Promise<Map<string, string>> {
   const latest = new Map<string, Document | null>()
   for (const { key, value } of await driver.records(documents))
-    if (isSound(key)) latest.set(key, value as Document | null)
+    if (isDocumentKey(key)) latest.set(key, value as Document | null)
   const chunks = new Map<string, string>()
   for (const [key, document] of latest) {
     for (const { ordinal, text } of document === null ? [] : await engine.split(document.text)) {
@@ -117,14 +117,4 @@ async function served(driver: TestDriver, engine: Engine): Promise<Map<string, s
     }
   }
   return chunks
-}
-
-/** What lies under another key is no document. */
-function isSound(key: string): boolean {
-  try {
-    checkKey(key)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -5,6 +5,7 @@ import { indexed, progress, vectors } from '../schemas/topics.ts'
 import { Changes } from '../streams/changes.ts'
 import { type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { stage } from '../streams/topology.ts'
+import { random as randomOf } from '../test/random.ts'
 import type { Role } from './collections.ts'
 import { indexVectors } from './index-vectors.ts'
 import { type MemoryIndex, memoryIndex } from './memory-index.ts'
@@ -221,7 +222,7 @@ const same = {
 
 for (let seed = 1; seed <= 20; seed++) {
   test(`whenever it is switched and whatever restarts, every record has a receipt (seed ${seed})`, async () => {
-    const random = mulberry32(seed)
+    const random = randomOf(seed)
     await using two = await twoCollections()
 
     for (let step = 0; step < 15; step++) {
@@ -239,15 +240,4 @@ for (let seed = 1; seed <= 20; seed++) {
     const end = (await two.driver.offsets(vectors)).length - 1
     assert.deepEqual([await two.applied('old'), await two.applied('new')], [end, end])
   })
-}
-
-/** A small generator with a seed. Source: Tommy Ettinger's mulberry32, public domain. */
-function mulberry32(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
-import { random } from '../infra/local/qdrant/requests.ts'
 import { documents, inbox } from '../schemas/topics.ts'
 import type { Producer } from '../streams/broker.ts'
 import { Reject, Retry } from '../streams/errors.ts'
 import { type LoadEvent, loadEvents } from './load-events.ts'
 import type { Sent } from './oracle/world.ts'
 import type { Platform } from './platform.ts'
+import { random } from './random.ts'
 
 /** Records as an unkind world writes them, through both doors and for several tenants: the same for the same seed. */
 export interface Load extends AsyncDisposable {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { SearchAnswer } from '../client/client.ts'
-import { random } from '../infra/local/qdrant/requests.ts'
 import { differences } from './oracle/platform-world.ts'
 import { openPlatform } from './platform.ts'
+import { random } from './random.ts'
 
 const platform = await openPlatform()
 after(() => platform[Symbol.asyncDispose]())

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Client, SearchAnswer } from '../client/client.ts'
-import { positionsOf } from '../search/freshness.ts'
+import type { Client } from '../client/client.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { atRest } from './at-rest.ts'
 import { openLoad } from './load.ts'
 import type { Answer } from './oracle/answers.ts'
 import { judge } from './oracle/judge.ts'
 import { worldOf } from './oracle/platform-world.ts'
+import { answerOf } from './oracle/reader.ts'
 import { openPlatform, type Platform, type Role } from './platform.ts'
 import { until } from './until.ts'
 
@@ -138,7 +138,7 @@ function openReaders({ tenant }: Platform, client: Client): Readers {
         const atMs = Date.now()
         const answer = await client.search({ query: 'sentence of the load', k: 50, mode: 'keyword' })
         if (answer.hits.length === 0) faults.push(`search ${round} is empty`)
-        answers.push(answerOf(answer, tenant, atMs))
+        answers.push(answerOf(answer, { reader: 'search', tenant, atMs }))
         if (round % 20 === 0) await ownWrite(round)
       } catch (error) {
         faults.push(`search ${round}: ${reasonOf(error)}`)
@@ -155,23 +155,5 @@ function openReaders({ tenant }: Platform, client: Client): Readers {
       closed = true
       await running
     },
-  }
-}
-
-function answerOf({ hits, asOf }: SearchAnswer, tenant: string, atMs: number): Answer {
-  const positions = positionsOf(asOf.token)!.documents
-  return {
-    reader: 'search',
-    tenant,
-    atMs,
-    lows: new Map(Object.entries(positions).map(([partition, low]) => [Number(partition), Number(low)])),
-    hits: hits.map(({ documentId, ordinal, text, revision }) => ({
-      key: `${tenant}/${documentId}`,
-      offset: Number(revision.split(':')[1]),
-      ordinal,
-      text,
-    })),
-    whole: [],
-    deleted: [],
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { random } from '../../infra/local/qdrant/requests.ts'
+import { random } from '../random.ts'
 import { judge } from './judge.ts'
 import { mutations } from './mutations.ts'
 import { replayedWorld, replayMutations } from './replays.ts'

@@ -1,5 +1,5 @@
 import type { RawDocument } from '../../processors/clean-text.ts'
-import { checkKey } from '../../processors/document-key.ts'
+import { isDocumentKey } from '../../processors/document-key.ts'
 import type { Document } from '../../schemas/records.ts'
 import { deadLetters, documents, inbox, indexed, progress } from '../../schemas/topics.ts'
 import { Reject } from '../../streams/errors.ts'
@@ -88,7 +88,7 @@ async function logOf(platform: Platform, topic: Topic): Promise<Log> {
 
 function asIfSent({ partitions }: Platform, { records }: Log): Sent[] {
   const meantBy = ({ key, partition, document }: Stored): Meant => {
-    if (!isKey(key)) return { kind: 'poison', class: 'key' }
+    if (!isDocumentKey(key)) return { kind: 'poison', class: 'key' }
     if (partitionOf(key!, partitions) !== partition) return { kind: 'poison', class: 'partition' }
     if (document === undefined) return { kind: 'poison', class: 'schema' }
     return document === null ? { kind: 'deletion' } : { kind: 'document', document: document as RawDocument | Document }
@@ -102,13 +102,4 @@ function asIfSent({ partitions }: Platform, { records }: Log): Sent[] {
     offset: record.offset,
     mark: `log ${i}`,
   }))
-}
-
-function isKey(key: Buffer | null): boolean {
-  try {
-    checkKey(key)
-    return true
-  } catch {
-    return false
-  }
 }

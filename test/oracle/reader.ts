@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Client, connect, FreshetError } from '../../client/client.ts'
+import { type Client, connect, FreshetError, type SearchAnswer } from '../../client/client.ts'
 import { manifestsIn, payloadsOf } from '../../connectors/qdrant/manifests.ts'
 import { manifestId, readPayload } from '../../connectors/qdrant/points.ts'
 import { fenceText } from '../../processors/fence.ts'
@@ -28,22 +28,7 @@ export function readQueries(name: string, url: () => string, tenant: string, key
       const atMs = Date.now()
       try {
         client ??= await connect(url())
-        const { hits, asOf } = await client.search({ query: `Revision of ${key}`, k: 40 })
-        const positions = positionsOf(asOf.token)?.documents ?? {}
-        return {
-          reader: name,
-          tenant,
-          atMs,
-          lows: new Map(Object.entries(positions).map(([partition, low]) => [Number(partition), Number(low)])),
-          hits: hits.map(({ documentId, revision, ordinal, text }) => ({
-            key: `${tenant}/${documentId}`,
-            offset: Number(revision.split(':')[1]),
-            ordinal,
-            text,
-          })),
-          whole: [],
-          deleted: [],
-        }
+        return answerOf(await client.search({ query: `Revision of ${key}`, k: 40 }), { reader: name, tenant, atMs })
       } catch (error) {
         if (!(error instanceof FreshetError)) throw error
         if (error.code === 'closed' || error.code === 'unreachable') client = null
@@ -52,6 +37,28 @@ export function readQueries(name: string, url: () => string, tenant: string, key
     },
     async () => await client?.close(),
   )
+}
+
+/** What a search was told, as the oracle judges it. */
+export function answerOf(
+  { hits, asOf }: SearchAnswer,
+  { reader, tenant, atMs }: { reader: string; tenant: string; atMs: number },
+): Answer {
+  const positions = positionsOf(asOf.token)!.documents
+  return {
+    reader,
+    tenant,
+    atMs,
+    lows: new Map(Object.entries(positions).map(([partition, low]) => [Number(partition), Number(low)])),
+    hits: hits.map(({ documentId, revision, ordinal, text }) => ({
+      key: `${tenant}/${documentId}`,
+      offset: Number(revision.split(':')[1]),
+      ordinal,
+      text,
+    })),
+    whole: [],
+    deleted: [],
+  }
 }
 
 /** Looks into the index itself, as search does: a document's manifest, its chunks, and its manifest again. */

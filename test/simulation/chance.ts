@@ -1,3 +1,5 @@
+import { random } from '../random.ts'
+
 /** Numbers that look random and are a function of the seed. */
 export interface Chance {
   /** 0 ≤ x < 1. */
@@ -8,15 +10,8 @@ export interface Chance {
   pick<T>(from: readonly T[]): T
 }
 
-/** Source: Tommy Ettinger's mulberry32, public domain. */
 export function chanceOf(...seeds: readonly number[]): Chance {
-  let state = seeds.reduce(mixed, 0x9e3779b9)
-  const next = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
+  const next = random(seeds.reduce(mixed, 0x9e3779b9))
   const below = (bound: number) => Math.floor(next() * bound)
   return { next, below, hits: (share) => next() < share, pick: (from) => from[below(from.length)]! }
 }

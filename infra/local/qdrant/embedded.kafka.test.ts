@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { FieldType, UpdateMode, UpdateStatus } from '@qdrant/js-client-grpc'
+import { random } from '../../../test/random.ts'
 import { localSettings } from '../settings.ts'
 import {
   allPayload,
@@ -15,7 +16,6 @@ import {
   nearest,
   payload,
   point,
-  random,
   type Vectors,
 } from './requests.ts'
 

@@ -2,20 +2,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Direction, FieldType } from '@qdrant/js-client-grpc'
+import { random } from '../../../test/random.ts'
 import { localSettings } from '../settings.ts'
-import {
-  connect,
-  createRequest,
-  hasId,
-  id,
-  is,
-  isEmpty,
-  nearest,
-  nearestTerms,
-  point,
-  random,
-  within,
-} from './requests.ts'
+import { connect, createRequest, hasId, id, is, isEmpty, nearest, nearestTerms, point, within } from './requests.ts'
 
 const { portBase, qdrantUrl } = localSettings(process.env)
 const { points, collections } = connect(qdrantUrl ?? `http://127.0.0.1:${portBase + 34}`)
