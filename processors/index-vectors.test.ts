@@ -47,7 +47,7 @@ test('what an earlier round of a batch wrote, and the index has no more, is writ
 
 test('a marker is not written over one that another owner has written meanwhile', async () => {
   const index = memoryIndex()
-  const others: Marker = { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 9 }
+  const others: Marker = { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 9, written: 9 }
   let reads = 0
   const overtaken: VectorIndex = {
     ...index,
@@ -67,7 +67,7 @@ test('a task that was given away does not say which marker its partition has', a
   const index = memoryIndex()
   const ports = portsOf(index)
   const given = new AbortController()
-  const later: Marker = { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 0 }
+  const later: Marker = { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 0, written: 1 }
   const slow: VectorIndex = {
     ...index,
     async settle(left, marker, expected) {
@@ -87,7 +87,7 @@ test('a start that was overtaken does not say which marker its partition has', a
   const index = memoryIndex()
   const ports = portsOf(index)
   const at = { topicId: 't', partition: 0, committed: null, committedAt: 0, start: 0, end: 9 }
-  ports.markers.set(0, { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 0 })
+  ports.markers.set(0, { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 0, written: 1 })
 
   const outcome = indexVectors.start!({ ...at, stillOurs: () => false }, ports)
 

@@ -172,7 +172,7 @@ function revisionOf(input: Input, { index }: IndexPorts): Read | { reject: strin
 async function applyAll(
   revisions: readonly Read[],
   batch: Batch,
-  { index, markers, standing }: IndexPorts,
+  { index, markers, standing, now }: IndexPorts,
 ): Promise<Map<string, KeyPlan>> {
   // Who goes over to this collection later has seen a document's latest revision, and must not see the one that it is equal to.
   const whole = standing?.speaks(batch.partition) === false
@@ -226,6 +226,7 @@ async function applyAll(
     // A watermark is about `documents`: one of an older epoch does not outlive it, one of another `vectors` does.
     ...laterLow(before ?? noLow, { epoch: batch.lowEpoch, low: batch.low }),
     at: batch.asOf,
+    written: Math.max(now(), (before?.written ?? 0) + 1),
   }
   await index.settle(
     left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),

@@ -67,8 +67,9 @@ export function memoryIndex({
     ...writes.map((write) => () => compareAndSet(write)),
   ]
   const compareAndSetMarker = (marker: Marker, expected: Marker | null): void => {
-    const { applied, at } = markers.get(marker.partition) ?? {}
-    if (applied === expected?.applied && at === expected?.at) markers.set(marker.partition, marker)
+    const { applied, at, written } = markers.get(marker.partition) ?? {}
+    if (applied === expected?.applied && at === expected?.at && written === expected?.written)
+      markers.set(marker.partition, marker)
   }
   const settleSteps = (left: readonly LeftChunks[], marker: Marker, expected: Marker | null) => [
     ...left.map((each) => () => removeChunks(each)),

@@ -100,6 +100,7 @@ export function vectorIndexContract(
       const inserted = await present()
       await index.settle([], second, markerOf(7, 9))
       await index.settle([], second, { ...first, at: first.at + 1 })
+      await index.settle([], second, { ...first, written: first.written + 1 })
       const refused = await present()
       await index.settle([], second, first)
 
@@ -232,6 +233,7 @@ const markerOf = (partition: number, applied: number): Marker => ({
   epoch: 1,
   low: applied - 1,
   at: 1_700_000_000_000,
+  written: 1_700_000_000_001,
 })
 
 function manifestOf(id: string, offset: number, chunks: number): Manifest {

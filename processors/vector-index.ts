@@ -57,8 +57,10 @@ export interface Marker {
   readonly epoch: number
   /** Every position in `documents` up to this, inclusive, is in the index. */
   readonly low: number
-  /** ms since 1970. */
+  /** Everything that was written to `vectors` before this is applied, ms since 1970. */
   readonly at: number
+  /** When it was written, ms since 1970, and later than the one that it took the place of: says which of two that are else alike. 0 in one that was made before this was kept. */
+  readonly written: number
 }
 
 export interface Write {

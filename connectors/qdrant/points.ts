@@ -176,7 +176,7 @@ function readLeft(left: unknown): Manifest['left'] {
   })
 }
 
-export function markerPoint({ partition, topicId, applied, epoch, low, at }: Marker): PointInit {
+export function markerPoint({ partition, topicId, applied, epoch, low, at, written }: Marker): PointInit {
   const payload = {
     topicId: text(topicId),
     kind: text('marker'),
@@ -185,12 +185,13 @@ export function markerPoint({ partition, topicId, applied, epoch, low, at }: Mar
     epoch: integer(epoch),
     low: integer(low),
     at: integer(at),
+    written: integer(written),
   }
   return { id: markerId(partition), vectors: NO_VECTORS, payload }
 }
 
 export function readMarker(payload: Record<string, Value>): Marker {
-  const { partition, topicId, applied, epoch, low, at } = readPayload(payload)
+  const { partition, topicId, applied, epoch, low, at, written } = readPayload(payload)
   return {
     partition: Number(partition),
     topicId: String(topicId),
@@ -199,6 +200,7 @@ export function readMarker(payload: Record<string, Value>): Marker {
     epoch: Number(epoch ?? FIRST_EPOCH),
     low: Number(low),
     at: Number(at),
+    written: Number(written ?? 0),
   }
 }
 

@@ -79,7 +79,8 @@ function compareAndSet({ expected, manifest }: Write): Operation {
 function compareAndSetMarker(marker: Marker, expected: Marker | null): Operation {
   const points = [markerPoint(marker)]
   if (expected === null) return { operation: { case: 'upsert', value: { points, updateMode: UpdateMode.InsertOnly } } }
-  const isAsRead = (['applied', 'at'] as const).map((key) => ({
+  const asRead = expected.written === 0 ? (['applied', 'at'] as const) : (['applied', 'at', 'written'] as const)
+  const isAsRead = asRead.map((key) => ({
     conditionOneOf: {
       case: 'field' as const,
       value: { key, match: { matchValue: { case: 'integer' as const, value: BigInt(expected[key]) } } },

@@ -184,4 +184,12 @@ function revisionIn({ key, value, headers }: Input): Revision {
   return { key, partition: 0, fence, vectors: value as Revision['vectors'], rejected: null }
 }
 
-const markerOf = (applied: number): Marker => ({ partition: 0, topicId: 't', applied, epoch: 1, low: -1, at: 0 })
+const markerOf = (applied: number): Marker => ({
+  partition: 0,
+  topicId: 't',
+  applied,
+  epoch: 1,
+  low: -1,
+  at: 0,
+  written: 1,
+})

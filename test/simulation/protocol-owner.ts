@@ -86,6 +86,7 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
     applied: Math.max(batch.through, marker?.topicId === batch.topicId ? marker.applied : -1),
     ...laterLow(marker ?? noLow, { epoch: batch.lowEpoch, low: batch.low }),
     at: batch.asOf,
+    written: (marker?.written ?? 0) + 1,
   }
   const isServed = ({ key, fence }: LeftChunks) => {
     const { content } = plans.get(key)!.present
