@@ -11,33 +11,40 @@ import type { Row, RowSet } from './row.ts'
 export interface CampaignOptions {
   readonly set: RowSet
   readonly seed: number
-  /** Called when a row has ended. */
-  told(row: RowReport): void
+  /** Called when a row has ended, with the report so far. */
+  told(row: RowReport, report: Report): void
   say(text: string): void
 }
 
 /** Every row, one after the other: load, fault, heal, oracle. */
 export async function campaign(rows: readonly Row[], { set, seed, told, say }: CampaignOptions): Promise<Report> {
   const began = performance.now()
+  const at = new Date().toISOString()
+  const commit = execFileSync('git', ['describe', '--always', '--dirty'], {
+    cwd: repositoryDir,
+    encoding: 'utf8',
+  }).trim()
+  const versions = { node: process.version, platform: `${process.platform} ${process.arch}` }
   const reports: RowReport[] = []
-  for (const row of rows) {
-    const report = await runRow(row, set, seed, say)
-    reports.push(report)
-    told(report)
-  }
   const withResult = (result: RowReport['result']) => reports.filter((row) => row.result === result).length
-  return {
-    at: new Date().toISOString(),
+  const report = (): Report => ({
+    at,
     set,
     seed,
-    commit: execFileSync('git', ['describe', '--always', '--dirty'], { cwd: repositoryDir, encoding: 'utf8' }).trim(),
-    versions: { node: process.version, platform: `${process.platform} ${process.arch}` },
+    commit,
+    versions,
     rows: reports,
     passed: withResult('pass'),
     failed: withResult('fail'),
     cannot: withResult('cannot'),
     seconds: (performance.now() - began) / 1_000,
+  })
+  for (const row of rows) {
+    const ended = await runRow(row, set, seed, say)
+    reports.push(ended)
+    told(ended, report())
   }
+  return report()
 }
 
 /** What every row must have compared, or it has shown nothing. */

@@ -27,7 +27,7 @@ const usage = `npm run faults -- [options]
   --set fast|full   fast: the rows of npm test, in minutes; full: all rows, for evidence
   --only F1,F14     these rows only, of whatever set
   --seed 20261124   of the load and of the faults
-  --out FILE        writes the report there, as JSON
+  --out FILE        writes the report there after each row, as JSON
   --shared          uses the stack that runs at FRESHET_PORT_BASE, instead of one of its own
   --verbose         says what each row does
 FRESHET_PORT_BASE, FRESHET_DATA and FRESHET_TOOLS say where the stack lies, as for npm start.`
@@ -50,13 +50,16 @@ async function run(): Promise<number> {
   const report: Report = await campaign(chosen, {
     set,
     seed: Number(flags.seed),
-    told: (row) => process.stdout.write(`${lineOf(row)}\n`),
+    told(row, soFar) {
+      process.stdout.write(`${lineOf(row)}\n`)
+      // After each row: whoever ends an hour's run keeps what it has found.
+      if (flags.out !== undefined) writeFileSync(flags.out, `${JSON.stringify(soFar, null, 2)}\n`)
+    },
     say: (text) => flags.verbose && process.stderr.write(`  ${text}\n`),
   })
   process.stdout.write(
     `${report.passed} passed, ${report.failed} failed, ${report.cannot} cannot be done here; seed ${report.seed}, ${report.seconds.toFixed(0)} s\n`,
   )
-  if (flags.out !== undefined) writeFileSync(flags.out, `${JSON.stringify(report, null, 2)}\n`)
   return report.failed === 0 && report.passed > 0 ? 0 : 1
 }
 
