@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 import { type CommitNote, encodeNote } from './commit-note.ts'
-import { type Crashes, isCondemned, isolates, nextRecord, noCrashes, passed } from './crashes.ts'
+import { attempted, type Crashes, done, isCondemned, isolates, noCrashes, passed } from './crashes.ts'
 import type { StateName } from './states.ts'
 
 /** Where a task starts, and what is to be noted of it. */
@@ -49,11 +49,6 @@ export class Commits {
     return this.#running !== null
   }
 
-  /** The start is on record. */
-  get opened(): boolean {
-    return this.#written
-  }
-
   /** Rejects as the broker does. */
   open(): Promise<void> {
     return this.#write(this.#offset, this.#at, this.#crashes)
@@ -67,11 +62,18 @@ export class Commits {
   /** Puts a record's own attempt on record before it is worked on. Resolves with whether it is not to be tried again. */
   async attempt(offset: number): Promise<boolean> {
     await this.#running
-    if (offset > this.#crashes.record) {
-      const place = this.#held === null ? offset : this.#offset
-      await this.#write(place, this.#at, nextRecord(this.#crashes, offset))
-    }
+    const crashes = attempted(this.#crashes, offset)
+    if (crashes !== this.#crashes) await this.#write(this.#placeBefore(offset), this.#at, crashes)
     return isCondemned(this.#crashes, offset)
+  }
+
+  /** Puts on record that an attempt is over, or the next record that ends the process would be taken for this one. */
+  async attemptOver(offset: number, next: number, at: number): Promise<void> {
+    await this.#running
+    this.advance(next, at, true)
+    await this.#running
+    if (!this.#context.transactional && isolates(this.#crashes, offset) && this.#crashes.record === offset)
+      await this.#write(this.#offset, this.#at, done(this.#crashes, offset)).catch(() => {})
   }
 
   /** Commits in the background what is acknowledged, now and then or when nothing else is under way. */
@@ -106,6 +108,11 @@ export class Commits {
     if (moved) await this.#write(next, at, passed(this.#crashes, next)).catch(() => {})
     else if (this.#written && this.#crashes.starts > 0)
       await this.#write(this.#offset, this.#at, { ...noCrashes, until: this.#crashes.until }).catch(() => {})
+  }
+
+  /** While the watermark is held, the place stays where it is. */
+  #placeBefore(offset: number): number {
+    return this.#held === null ? offset : this.#offset
   }
 
   async #write(offset: number, at: number, crashes: Crashes): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { virtualClock } from './clock.ts'
-import { type Crashes, isCondemned, isolates, noCrashes, passed, startAgain } from './crashes.ts'
+import { attempted, type Crashes, done, isCondemned, isolates, noCrashes, passed, startAgain } from './crashes.ts'
 import { processor, put } from './processor.ts'
 import { testDriver } from './test-driver.ts'
 import { type AvroSchema, topic } from './topic.ts'
@@ -9,30 +9,42 @@ import { type AvroSchema, topic } from './topic.ts'
 const again = (before: Crashes, alive = false, offset = 7) => startAgain(before, { alive, own: 'me', offset })
 const times = (count: number, before: Crashes = noCrashes): Crashes =>
   count === 0 ? before : times(count - 1, again(before))
+/** Starts each of which tries the record by itself. */
+const tries = (count: number, before: Crashes, offset = 7): Crashes =>
+  count === 0 ? before : tries(count - 1, attempted(again(before), offset), offset)
 
-test('after three starts at one place records go one by one, and after three of one record alone it is condemned', () => {
+test('after three starts at one place records go one by one, and after three attempts at one alone it is condemned', () => {
   const third = times(3)
-  const fourth = again(third)
-  const seventh = times(3, fourth)
+  const tried = tries(3, third)
+  const condemned = tries(4, third)
 
-  assert.deepEqual([isolates(third, 7), isolates(fourth, 7)], [false, true])
-  assert.deepEqual(
-    [isCondemned(times(2, fourth), 7), isCondemned(seventh, 7), isCondemned(seventh, 8)],
-    [false, true, false],
-  )
+  assert.deepEqual([isolates(third, 7), isolates(tried, 7)], [false, true])
+  assert.deepEqual([isCondemned(tried, 7), isCondemned(condemned, 7), isCondemned(condemned, 8)], [false, true, false])
+})
+
+test('a record is counted only when it is tried, not when its task starts or when what lies before it is repeated', () => {
+  const ahead = attempted(tries(1, times(3)), 9)
+  const repeated = times(10, ahead)
+
+  assert.deepEqual([attempted(repeated, 7), attempted(repeated, 8)], [repeated, repeated])
+  assert.equal(isCondemned(attempted(repeated, 9), 9), false)
+  assert.equal(isCondemned(tries(4, done(ahead, 9), 9), 9), false, 'it was done')
 })
 
 test('whoever only lost the partition did not crash', () => {
   const third = times(3)
+  const alone = tries(3, third)
 
   const moved = again(third, true)
+  const movedAlone = attempted(again(alone, true), 7)
 
   assert.equal(moved.starts, 3)
   assert.equal(isolates(moved, 7), false)
+  assert.equal(isCondemned(movedAlone, 7), false)
 })
 
 test('progress and a clean end begin the count anew, and records go one by one up to the end of the stretch', () => {
-  const isolated = times(4)
+  const isolated = tries(1, times(3))
   const { until } = isolated
 
   const on = passed(isolated, 9)
@@ -40,7 +52,7 @@ test('progress and a clean end begin the count anew, and records go one by one u
 
   assert.deepEqual([on.starts, isolates(on, 9)], [0, true])
   assert.deepEqual(through, noCrashes)
-  assert.equal(again(isolated, false, 8).starts, 1, 'a record behind the place was passed')
+  assert.equal(attempted(again(isolated, false, 8), 8).starts, 1, 'a record behind the place was passed')
 })
 
 const schema: AvroSchema = { type: 'record', name: 'Text', fields: [{ name: 'text', type: 'string' }] }
@@ -187,4 +199,65 @@ test('restarts and rebalances without progress are no crashes', async () => {
   assert.deepEqual(alone, [])
   assert.deepEqual(await driver.rejected(), [])
   assert.equal((await driver.values(sink)).length, 2)
+})
+
+test('what is done when another record ends the process is on record before that one is worked on', async () => {
+  const clock = virtualClock()
+  let begun = false
+  const stage = processor<object>({
+    name: 'copy-records',
+    from: [shared],
+    to: [sink],
+    batch: { recordsMax: 10, bytesMax: 10_000 },
+    onReject: 'erase',
+    async process({ records }) {
+      const texts = records.map(({ value }) => (value as { text: string }).text)
+      begun ||= texts.includes('bomb')
+      if (texts.includes('bomb')) await new Promise(() => {})
+      return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
+    },
+  })
+  await using driver = await testDriver(stage, {}, { partitions: 3, clock })
+  await driver.stop()
+  for (const [partition, text] of ['good', 'bomb'].entries())
+    await driver.pipe({ key: `acme/${text}`, value: { text }, partition })
+  // Progress is slower than the bomb.
+  driver.broker.faults.beforeOffsetCommit = async (_group, commits) => {
+    if (commits.some(({ partition, offset }) => partition === 0 && offset > 0)) await clock.wait(50)
+  }
+  await driver.start()
+
+  for (let i = 1; i <= 30 && (await driver.rejected()).length === 0; i++) {
+    for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
+    if (!begun) break
+    begun = false
+    await driver.crash()
+  }
+  await driver.advance(1_000)
+
+  assert.deepEqual(
+    (await driver.rejected()).map(({ key }) => key),
+    ['acme/bomb'],
+  )
+})
+
+test('a comparison that ends the process is not counted against the record that comes next', async () => {
+  let deadly = true
+  const { stage, worked } = copying(() => false, false)
+  const compared = {
+    ...stage,
+    start: async () => ({ offset: 0, at: 0, hold: { state: 'source-recreated' as const, reason: 'another topic' } }),
+    away: { compare: () => (deadly ? new Promise<void>(() => {}) : Promise.resolve()) },
+  }
+  await using driver = await testDriver(compared, {})
+
+  for (let i = 0; i < 8; i++) await driver.crash()
+  await driver.pipe(...records('a'))
+  deadly = false
+  await driver.crash()
+
+  assert.deepEqual(await driver.rejected(), [])
+  assert.ok(worked.length > 0)
+  assert.deepEqual([...new Set(worked.flat())], ['a'])
+  assert.equal((await driver.values(sink)).at(-1)?.text, 'a')
 })

@@ -1,10 +1,11 @@
 /**
  * Records that end the process itself (out of memory, a native abort) leave no error to catch. So each start of a task is
  * counted where it starts, and the count is taken back by progress and by a clean end: what is left are starts that ended
- * the process. Pure; `commits.ts` writes the count down.
+ * the process. After too many records go one by one, and what is counted is how often one was tried. Pure; `commits.ts`
+ * writes the count down.
  */
 export interface Crashes {
-  /** Starts at this place, the present one included, that neither moved on nor ended cleanly. */
+  /** Starts at this place, the present one included, that neither moved on nor ended cleanly; where records go one by one, attempts at `record`. */
   readonly starts: number
   /** The member of the group that made the last one. */
   readonly by: string
@@ -28,9 +29,10 @@ export function startAgain(
   // A record behind the place was passed.
   const same = before.record >= offset
   const record = same ? before.record : offset
-  const starts = !same ? 1 : isOpen(before) && alive ? before.starts : before.starts + 1
-  if (until < 0 && starts > STARTS_MAX) return { starts: 1, by: own, until: offset + ISOLATED_OFFSETS, record }
-  return { starts, by: own, until, record }
+  const taken = same ? before.starts - (isOpen(before) && alive ? 1 : 0) : 0
+  if (until >= 0) return { starts: taken, by: own, until, record }
+  if (taken >= STARTS_MAX) return { starts: 0, by: own, until: offset + ISOLATED_OFFSETS, record }
+  return { starts: taken + 1, by: own, until, record }
 }
 
 /** The record at the offset has ended the process as often as a record may. */
@@ -39,8 +41,15 @@ export const isCondemned = ({ starts, until, record }: Crashes, offset: number):
 
 export const isolates = ({ until }: Crashes, offset: number): boolean => offset < until
 
-/** When a record is tried by itself for the first time. */
-export const nextRecord = ({ by, until }: Crashes, record: number): Crashes => ({ starts: 1, by, until, record })
+/** Where records go one by one: before one is tried. What lies before `record` was done since, and is only repeated. */
+export function attempted(before: Crashes, offset: number): Crashes {
+  if (offset < before.record) return before
+  return { ...before, starts: offset === before.record ? before.starts + 1 : 1, record: offset }
+}
+
+/** It is done, at a place that does not move yet. */
+export const done = (before: Crashes, offset: number): Crashes =>
+  offset < before.record ? before : { ...before, starts: 0, record: offset + 1 }
 
 /** After progress, or a clean end. */
 export const passed = ({ until }: Crashes, next: number): Crashes => ({

@@ -160,6 +160,7 @@ export class Task<Ports> {
     try {
       this.#stop.signal.throwIfAborted()
       await this.#handle(taken)
+      await this.#commits.attemptOver(first.offset, this.#state.low + 1, this.#asOf)
     } finally {
       done()
     }
@@ -331,7 +332,6 @@ export class Task<Ports> {
 
   async #compare(away: Away<Ports>): Promise<void> {
     const { processor, ports, states } = this.#context
-    await this.#open()
     const { partition } = this.at
     await this.#attempts.patiently(() => {
       const low = processor.watermark?.kind === 'published' ? this.#low.low : this.#state.low
