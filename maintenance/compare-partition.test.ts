@@ -37,7 +37,7 @@ async function pipeline(): Promise<Run> {
     async compare(at, { broker, serde, scope }) {
       await gate
       const ports = { broker, serde, scope, partitions: 1, contents: index.contents, epoch: () => 1, clock }
-      await comparePartition({ ...ports, found: (_partition, differences) => compared.push(differences) })(at)
+      return comparePartition({ ...ports, found: (_partition, differences) => compared.push(differences) })(at)
     },
   })
   return Object.assign(run, {
@@ -182,6 +182,92 @@ test('a marker that lies before the start of the log leads to a comparison, and 
   assert.ok(during.differences.length > 1, String(during.differences))
   assert.deepEqual(await run.differences(), [])
   assert.deepEqual(run.names(), [])
+})
+
+/** What waits in `vectors` to be indexed is cut away while no stage runs; the watermark is 0, and documents go up to 1. */
+async function cut({ driver, index }: Run): Promise<void> {
+  await driver.pipe(put('acme/a', 'first'))
+  const { apply } = index
+  index.apply = () => new Promise(() => {})
+  await driver.pipe(put('acme/b', 'second'))
+  await driver.stop()
+  index.apply = apply
+  const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+  driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end })
+}
+
+test('the watermark goes on after a comparison, also when a batch was under way as it ended', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await cut(run)
+  const { apply, settle } = index
+  const marking = Promise.withResolvers<void>()
+  let healing = false
+  index.apply = (writes) => {
+    healing = true
+    return apply(writes)
+  }
+  index.settle = async (...settled) => {
+    if (healing) await marking.promise
+    return settle(...settled)
+  }
+
+  await driver.start()
+  await run.passes(5_000)
+  const during = { differences: await run.differences(), names: run.names(), told: await told(run) }
+  marking.resolve()
+  await run.passes(5_000)
+
+  assert.deepEqual(during, { differences: [], names: [], told: { low: 0, state: 'offset-out-of-range' } })
+  assert.deepEqual(await told(run), { low: 1, state: 'following' })
+  assert.equal(driver.failure, null)
+})
+
+test('a watermark that was cut from the log with what it was about is known again once the partition is compared', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await driver.pipe(put('acme/a', 'first'))
+  const copy = index.copy()
+  await driver.pipe(put('acme/b', 'second'), gone('acme/a'))
+  const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+  driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end })
+
+  // The embed stage has said its watermark, and has no reason to say it again.
+  index.restore(copy)
+  await run.passes(5_000)
+
+  assert.deepEqual(run.compared, [2])
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(await told(run), { low: 2, state: 'following' })
+})
+
+test('a revision that was cut from the log is derived again below the watermark, also while the next one is on its way', async () => {
+  await using run = await pipeline()
+  const { driver, index, engine } = run
+  await driver.pipe(put('acme/a', 'first'))
+  const copy = index.copy()
+  await driver.pipe(put('acme/a', 'second'))
+  const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+  driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end })
+  const { embed } = engine
+  const embedding = Promise.withResolvers<void>()
+  Object.assign(engine, {
+    async embed(texts: readonly string[], options: Parameters<typeof embed>[1]) {
+      if (texts.includes('third')) await embedding.promise
+      return embed(texts, options)
+    },
+  })
+  await driver.pipe(put('acme/a', 'third'))
+
+  index.restore(copy)
+  await run.passes(5_000)
+  const during = { texts: index.served().map(({ text }) => text), told: await told(run) }
+  embedding.resolve()
+  await run.passes(5_000)
+
+  assert.deepEqual(during, { texts: ['second'], told: { low: 1, state: 'following' } })
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(await told(run), { low: 2, state: 'following' })
 })
 
 test('vectors that were deleted and created again are noticed at work, and what the index did not have yet is derived again', async () => {

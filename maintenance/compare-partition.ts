@@ -7,6 +7,7 @@ import { documents, vectors } from '../schemas/topics.ts'
 import type { Broker, Position, Producer } from '../streams/broker.ts'
 import type { Clock } from '../streams/clock.ts'
 import { decodeNote } from '../streams/commit-note.ts'
+import { laterLow } from '../streams/low.ts'
 import type { Compared } from '../streams/processor.ts'
 import { groupOf } from '../streams/runner.ts'
 import type { Serde } from '../streams/serde.ts'
@@ -37,7 +38,9 @@ export function comparePartition(ports: ComparePorts): Compare {
     await contents.prepare(partitions)
     const topic = nameIn(scope, documents)
     const { partition, signal } = compared
-    const low = Math.max(compared.low, await embedded(partition, topic, ports))
+    // Asked for first: what is handed on is then of this epoch or of a later one.
+    const epoch = ports.epoch()
+    const passed = laterLow(compared.low, { epoch, low: await embedded(partition, topic, ports) })
     // What was handed on must be in the index, or it would look as if it were missing.
     await applied(compared, ports)
     const { start, end } = (await broker.admin.offsets(topic)).find((each) => each.partition === partition)!
@@ -45,10 +48,10 @@ export function comparePartition(ports: ComparePorts): Compare {
     try {
       for (const slice of slicesOf(partition, end - start)) {
         signal.throwIfAborted()
-        const latest = await latestIn(slice, end, ports, signal)
+        const latest = await latestIn(slice, { low: passed.low, end }, ports, signal)
         const manifests = new Map<string, Manifest>()
         for await (const page of contents.manifests(slice)) for (const each of page) manifests.set(each.key, each)
-        const differences = differencesOf(latest, manifests, { epoch: ports.epoch(), low, end })
+        const differences = differencesOf(latest, manifests, { epoch, low: passed.low, end })
         ports.found?.(partition, differences.length)
         for (let i = 0; i < differences.length; i += HEALED_AT_ONCE)
           await heal(differences.slice(i, i + HEALED_AT_ONCE), compared, producer, ports)
@@ -56,6 +59,7 @@ export function comparePartition(ports: ComparePorts): Compare {
     } finally {
       await producer.close()
     }
+    return passed
   }
 }
 
@@ -78,10 +82,13 @@ function slicesOf(partition: number, offsets: number): Slice[] {
   return Array.from({ length: count }, (_, i) => ({ partition, from: edge(i), to: edge(i + 1) }))
 }
 
-/** The latest record of each key, of those that a document can have. */
+/**
+ * Of each key that a document can have, the latest record up to `low`, or else its latest. What comes behind `low` is on its
+ * way and is not waited for: what it takes the place of must be there, since the watermark says so.
+ */
 async function latestIn(
   { partition, from, to }: Slice,
-  end: number,
+  { low, end }: { low: number; end: number },
   { broker, scope, partitions }: ComparePorts,
   signal: AbortSignal,
 ): Promise<Map<string, Latest>> {
@@ -96,7 +103,8 @@ async function latestIn(
     for (const { key, value, offset } of records) {
       const text = documentKeyIn(key, partition, partitions)
       if (text === null || bucketOf(text) < from || bucketOf(text) >= to) continue
-      latest.set(text, { offset, deleted: value === null })
+      const isLast = offset <= low || (latest.get(text)?.offset ?? Infinity) > low
+      if (isLast) latest.set(text, { offset, deleted: value === null })
     }
   }
   return latest

@@ -2,6 +2,7 @@ import type { Engine } from '../engine/embedder.ts'
 import { type EmbedPorts, embedDocuments } from '../processors/embed-documents.ts'
 import type { Document, DocumentVectors } from '../schemas/records.ts'
 import { documents } from '../schemas/topics.ts'
+import { noLow } from '../streams/low.ts'
 import type { Publish } from '../streams/processor.ts'
 import { type ConfirmContext, confirm, type Judged } from './confirm.ts'
 import { type Held, isServing } from './findings.ts'
@@ -50,7 +51,7 @@ async function derive(
     now: () => 0,
     decodeDocument: async () => document,
     counted() {},
-    compare: async () => {},
+    compare: async () => noLow,
   }
   const at = { topic: documents.name, partition: 0, offset }
   const input = { topic: documents, at, key, value: document, bytes: 0, timestamp: 0, headers: {} }

@@ -30,7 +30,7 @@ async function pipeline() {
     },
     async compare(at, { broker, serde, scope }) {
       const { contents } = index
-      await comparePartition({ broker, serde, scope, partitions: 1, contents, epoch: () => accepted.epoch, clock })(at)
+      return comparePartition({ broker, serde, scope, partitions: 1, contents, epoch: () => accepted.epoch, clock })(at)
     },
   })
   return Object.assign(run, {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { DocumentVectors } from '../schemas/records.ts'
 import { vectors } from '../schemas/topics.ts'
 import { NotOwner, StartOver } from '../streams/errors.ts'
+import { noLow } from '../streams/low.ts'
 import type { Batch, Input } from '../streams/processor.ts'
 import { type IndexPorts, indexVectors } from './index-vectors.ts'
 import { memoryIndex } from './memory-index.ts'
@@ -120,7 +121,7 @@ test('chunks that a revision is found to share with an older one are kept, altho
 })
 
 function portsOf(index: VectorIndex): IndexPorts {
-  return { index, now: () => 0, markers: new Map(), compare: async () => {} }
+  return { index, now: () => 0, markers: new Map(), compare: async () => noLow }
 }
 
 function batchOf(...records: Input[]): Batch {

@@ -3,6 +3,7 @@ import { hashEngine } from '../engine/hash-engine.ts'
 import type { Document } from '../schemas/records.ts'
 import { control, deadLetters, documents } from '../schemas/topics.ts'
 import { type VirtualClock, virtualClock } from '../streams/clock.ts'
+import type { Low } from '../streams/low.ts'
 import type { Compared } from '../streams/processor.ts'
 import { type DriverOptions, type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { type Stage, stage } from '../streams/topology.ts'
@@ -43,7 +44,7 @@ export async function memoryPipeline({
   from?: 'inbox' | 'documents'
   clock?: VirtualClock
   /** Default: a stage that would have to compare fails. */
-  compare?: (compared: Compared, driver: TestDriver) => Promise<void>
+  compare?: (compared: Compared, driver: TestDriver) => Promise<Low>
   identified?: DriverOptions['identified']
 } = {}): Promise<MemoryPipeline> {
   const engine = hashEngine()

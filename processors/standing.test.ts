@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Progress, Receipt } from '../schemas/records.ts'
 import { indexed, progress, vectors } from '../schemas/topics.ts'
 import { Changes } from '../streams/changes.ts'
+import { noLow } from '../streams/low.ts'
 import { type TestDriver, testTopology } from '../streams/test-driver.ts'
 import { stage } from '../streams/topology.ts'
 import { random as randomOf } from '../test/random.ts'
@@ -54,7 +55,7 @@ async function twoCollections(): Promise<Two> {
     index: indexes[collection],
     now: () => 0,
     markers: new Map(),
-    compare: async () => {},
+    compare: async () => noLow,
     standing: standing(collection),
   })
   const driver = await testTopology([stage(indexVectors, portsOf('old')), stage(indexVectors, portsOf('new'), 'new')])

@@ -1,4 +1,5 @@
 import type { DocumentVectors } from '../schemas/records.ts'
+import type { Low } from '../streams/low.ts'
 import type { Compared } from '../streams/processor.ts'
 import type { Fence } from './fence.ts'
 
@@ -80,9 +81,9 @@ export interface LeftChunks {
 
 /**
  * Compares a partition of `documents` with the index, has derived again what is missing or older there and deleted what
- * `documents` does not have, and resolves when that is applied.
+ * `documents` does not have, and resolves when that is applied, with the watermark that the index then has.
  */
-export type Compare = (compared: Compared) => Promise<void>
+export type Compare = (compared: Compared) => Promise<Low>
 
 /** What the embed stage asks the index, so as not to embed unchanged text again. */
 export interface KnownVectors {

@@ -31,6 +31,8 @@ export class Commits {
   #offset: number
   #at: number
   #held: StateName | null
+  /** What is on record says that the watermark is held, and it is not any more. */
+  #released = false
   #crashes: Crashes
   /** The broker has what is above. */
   #written = false
@@ -79,7 +81,7 @@ export class Commits {
   /** Commits in the background what is acknowledged, now and then or when nothing else is under way. */
   advance(next: number, at: number, idle: boolean): void {
     const { clock, transactional } = this.#context
-    if (transactional || this.#held !== null || this.#running !== null || next <= this.#offset) return
+    if (transactional || this.#held !== null || this.#running !== null || !this.#isNews(next)) return
     if (!idle && clock.now() - this.#lastAt < COMMIT_EVERY_MS) return
     this.#lastAt = clock.now()
     this.#running = this.#write(next, at, passed(this.#crashes, next)).then(
@@ -95,19 +97,22 @@ export class Commits {
   }
 
   /** The watermark is not held any more; what was held back can be committed. */
-  release(next: number, at: number): void {
+  release(): void {
+    this.#released ||= this.#held !== null
     this.#held = null
-    this.#offset = -1
-    this.advance(next, at, true)
   }
 
   /** The task ends cleanly: what is acknowledged, and that it was no crash. */
   async close(next: number, at: number): Promise<void> {
     await this.#running
-    const moved = !this.#context.transactional && this.#held === null && next > this.#offset
+    const moved = !this.#context.transactional && this.#held === null && this.#isNews(next)
     if (moved) await this.#write(next, at, passed(this.#crashes, next)).catch(() => {})
     else if (this.#written && this.#crashes.starts > 0)
       await this.#write(this.#offset, this.#at, { ...noCrashes, until: this.#crashes.until }).catch(() => {})
+  }
+
+  #isNews(next: number): boolean {
+    return next > this.#offset || this.#released
   }
 
   /** While the watermark is held, the place stays where it is. */
@@ -116,12 +121,14 @@ export class Commits {
   }
 
   async #write(offset: number, at: number, crashes: Crashes): Promise<void> {
-    const note: CommitNote = { topicId: this.#context.topicId, at, held: this.#held, ...crashes }
+    const held = this.#held
+    const note: CommitNote = { topicId: this.#context.topicId, at, held, ...crashes }
     await this.#context.commit(offset, encodeNote(note))
     this.#offset = offset
     this.#at = at
     this.#crashes = crashes
     this.#written = true
+    if (held === null) this.#released = false
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { virtualClock } from './clock.ts'
 import { attempted, type Crashes, done, isCondemned, isolates, noCrashes, passed, startAgain } from './crashes.ts'
+import { type Low, noLow } from './low.ts'
 import { processor, put } from './processor.ts'
 import { testDriver } from './test-driver.ts'
 import { type AvroSchema, topic } from './topic.ts'
@@ -247,7 +248,7 @@ test('a comparison that ends the process is not counted against the record that 
   const compared = {
     ...stage,
     start: async () => ({ offset: 0, at: 0, hold: { state: 'source-recreated' as const, reason: 'another topic' } }),
-    away: { compare: () => (deadly ? new Promise<void>(() => {}) : Promise.resolve()) },
+    away: { compare: () => (deadly ? new Promise<Low>(() => {}) : Promise.resolve(noLow)) },
   }
   await using driver = await testDriver(compared, {})
 

@@ -1,4 +1,5 @@
 import type { Position } from './broker.ts'
+import type { Low } from './low.ts'
 import type { Place } from './start.ts'
 import type { Topic } from './topic.ts'
 
@@ -37,14 +38,17 @@ export interface Processor<Ports = never> {
 }
 
 export interface Away<Ports> {
-  /** Resolves when what differs between the partition of the first source and what the stage keeps is healed. `Retry` while that cannot be known. */
-  compare(compared: Compared, ports: Ports): Promise<void>
+  /**
+   * Resolves when what differs between the partition of the first source and what the stage keeps is healed, with the watermark
+   * that this shows: the records that said it may be among those that were missed. `Retry` while it cannot be known.
+   */
+  compare(compared: Compared, ports: Ports): Promise<Low>
 }
 
 export interface Compared {
   readonly partition: number
   /** The watermark, if it were not held: everything up to this, inclusive, was handed on. */
-  readonly low: number
+  readonly low: Low
   readonly signal: AbortSignal
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Reject, Retry, StartOver } from './errors.ts'
+import { type Low, noLow } from './low.ts'
 import { silent } from './observer.ts'
 import { type Processor, processor, put } from './processor.ts'
 import { testDriver } from './test-driver.ts'
@@ -190,6 +191,47 @@ test('a record that is under way for long is overtaken by others, and holds the 
   assert.deepEqual(before, { texts: ['fast', 'faster'], lows: [] })
   assert.deepEqual((await driver.values(sink)).at(-1)?.text, 'slow')
   assert.equal((await driver.lows(sink)).at(-1), 2)
+})
+
+test('while its watermark is held a stage commits nothing, and afterwards nothing before the watermark is told', async () => {
+  const lows = topic<{ text: string }>({ ...sink, name: 'lows' })
+  const compared = Promise.withResolvers<Low>()
+  let marking: Promise<void> | null = null
+  const stage = processor<object>({
+    name: 'mark-records',
+    from: [sink],
+    to: [lows],
+    batch: { recordsMax: 10, bytesMax: 10_000 },
+    onReject: 'nothing',
+    watermark: { kind: 'published', record: ({ low: told }) => put(lows, 'acme/low', { text: String(told) }) },
+    start: async ({ start }) => ({
+      offset: start,
+      at: 0,
+      hold: { state: 'marker-behind-log', reason: 'as the test says' },
+    }),
+    away: { compare: () => compared.promise },
+    async process({ records: all }) {
+      await marking
+      return all.map(() => ({ publish: [] }))
+    },
+  })
+  await using driver = await testDriver(stage, {})
+  const committed = async () => (await driver.broker.admin.committed('freshet.mark-records', 'sink'))[0]!.offset
+  const told = async () => (await driver.values(lows)).at(-1)!.text
+  await driver.pipe({ key: 'acme/a', value: { text: 'a' }, headers: { low: '7' } })
+  const held = { committed: await committed(), told: await told() }
+
+  const marked = Promise.withResolvers<void>()
+  marking = marked.promise
+  compared.resolve(noLow)
+  await driver.advance(5_000)
+  const released = { committed: await committed(), told: await told() }
+  marked.resolve()
+  await driver.advance(5_000)
+
+  assert.deepEqual(held, { committed: 0, told: '-1' })
+  assert.deepEqual(released, { committed: 0, told: '-1' })
+  assert.deepEqual({ committed: await committed(), told: await told() }, { committed: 1, told: '7' })
 })
 
 test('trace context goes along', async () => {

@@ -172,7 +172,9 @@ export class Task<Ports> {
     const began = clock.now()
     const { handled, unreadable, low } = (await this.#condemned(records)) ?? (await this.#decode(records))
     this.#low = laterLow(this.#low, low)
-    const brought = this.#held === null ? this.#low : noLow
+    // As it is now: a comparison that ends meanwhile is told by the next batch.
+    const held = this.#held
+    const brought = held === null ? this.#low : noLow
     const batch = {
       partition: this.at.partition,
       topicId: this.#context.topicId,
@@ -186,7 +188,7 @@ export class Task<Ports> {
     }
     const skipped = handled.length === 0 && processor.watermark?.kind !== 'published'
     const outcomes = skipped ? [] : await this.#attempts.process(batch)
-    const rejections = await this.#deliver(handled, outcomes, unreadable, through)
+    const rejections = await this.#deliver(handled, outcomes, unreadable, { through, held, low: brought.low })
     this.#state.finish(records)
     observer.handled({
       processor: processor.name,
@@ -202,6 +204,7 @@ export class Task<Ports> {
       this.#paused = false
       this.#context.resume()
     }
+    if (held === null) this.#commits.release()
     this.#commit()
   }
 
@@ -248,7 +251,7 @@ export class Task<Ports> {
     handled: readonly Handled[],
     outcomes: readonly Outcome[],
     unreadable: readonly Rejected[],
-    through: number,
+    { through, held, low }: { through: number; held: StateName | null; low: number },
   ): Promise<number> {
     const { processor, ports, clock } = this.#context
     const { rejections, ...made } = recordsFor(handled, outcomes, unreadable, this.#toldLow, this.#context)
@@ -257,14 +260,13 @@ export class Task<Ports> {
     const records = letters ? made.records : made.records.filter((record) => !this.#isLetter(record))
     const { watermark } = processor
     if (watermark?.kind === 'published') {
-      const { low } = this.#held === null ? this.#low : noLow
-      const mark = { partition, low, applied: through, state: this.#held ?? this.#lowHeld, now: clock.now() }
+      const mark = { partition, low, applied: through, state: held ?? this.#lowHeld, now: clock.now() }
       records.push(recordOf(watermark.record(mark, ports), {}, this.#context))
     }
     if (records.length > 0 || processor.transactional) {
       await this.#send(records, through)
     }
-    if (watermark?.kind === 'published') this.#markedLow = through
+    if (watermark?.kind === 'published' && held === this.#held) this.#markedLow = through
     return rejections
   }
 
@@ -333,15 +335,19 @@ export class Task<Ports> {
   async #compare(away: Away<Ports>): Promise<void> {
     const { processor, ports, states } = this.#context
     const { partition } = this.at
-    await this.#attempts.patiently(() => {
-      const low = processor.watermark?.kind === 'published' ? this.#low.low : this.#state.low
+    const isPublished = processor.watermark?.kind === 'published'
+    const shown = await this.#attempts.patiently(() => {
+      const low = isPublished ? this.#low : { epoch: this.#context.epoch, low: this.#state.low }
       return away.compare({ partition, low, signal: this.#stop.signal }, ports)
     })
     this.#stop.signal.throwIfAborted()
+    this.#low = laterLow(this.#low, shown)
     states.clear(this.#held!, subjectOf({ processor: processor.name, ...this.at }))
     this.#held = null
     this.#markedLow = -1
-    this.#commits.release(this.#state.low + 1, this.#asOf)
+    // A watermark that is published is told first: whoever begins behind the records that brought it never hears of it again.
+    if (!isPublished) this.#commits.release()
+    this.#commit()
     this.#pump()
   }
 

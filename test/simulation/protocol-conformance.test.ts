@@ -6,6 +6,7 @@ import { type MemoryIndex, memoryIndex } from '../../processors/memory-index.ts'
 import type { Marker, VectorIndex } from '../../processors/vector-index.ts'
 import { vectors } from '../../schemas/topics.ts'
 import { StartOver } from '../../streams/errors.ts'
+import { noLow } from '../../streams/low.ts'
 import type { Batch, Input } from '../../streams/processor.ts'
 import { type Chance, chanceOf } from './chance.ts'
 import { revisionOf } from './protocol-model.ts'
@@ -85,7 +86,7 @@ test('index-vectors begins where the owner of the model begins', async () => {
 })
 
 function portsOf(index: MemoryIndex): IndexPorts {
-  return { index, now: () => 0, markers: new Map(), compare: async () => {} }
+  return { index, now: () => 0, markers: new Map(), compare: async () => noLow }
 }
 
 /** What is asked, with its answer; before each something may happen in the world. */

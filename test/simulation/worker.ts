@@ -7,6 +7,7 @@ import type { VectorIndex } from '../../processors/vector-index.ts'
 import { deadLetters } from '../../schemas/topics.ts'
 import type { Broker } from '../../streams/broker.ts'
 import { reasonOf } from '../../streams/errors.ts'
+import { noLow } from '../../streams/low.ts'
 import type { Observer } from '../../streams/observer.ts'
 import type { Processor } from '../../streams/processor.ts'
 import { type Runner, runProcessor } from '../../streams/runner.ts'
@@ -63,7 +64,10 @@ export function startWorker(world: WorkerWorld, actor: Actor): Worker {
     failed: (error: Error) => world.stopped(actor, error),
   }
   // Compaction keeps to what retention allows: a partition that is compared is found to be as the log says.
-  const nothingMissed = () => scheduler.turn(actor, 'a partition was compared')
+  const nothingMissed = async () => {
+    await scheduler.turn(actor, 'a partition was compared')
+    return noLow
+  }
   const embedPorts: EmbedPorts = {
     engine: engineIn(world, actor),
     known: index,
