@@ -27,3 +27,29 @@ test('a client that was closed leaves no connection open, not even one that is a
   assert.equal(dialled.length, 1)
   assert.equal(dialled[0]!.destroyed, true)
 })
+
+test('an attempt to connect that a broker never answers is ended, not only given up', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const dialled: net.Socket[] = []
+  const dial = () => {
+    dialled.push(net.connect({ port: 1, host: 'silent', lookup: () => {} }))
+    return dialled.at(-1)!
+  }
+  t.after(() =>
+    dialled.forEach((socket) => {
+      socket.destroy()
+    }),
+  )
+  const client = createClient({ brokers: ['silent:1'], clientId: 'test', dial }, 1)
+  const connected = client.kafka.admin().connect()
+  const refused = assert.rejects(connected)
+  while (dialled.length === 0) await new Promise((resolve) => setImmediate(resolve))
+
+  t.mock.timers.tick(3_000)
+  await refused
+
+  assert.deepEqual(
+    dialled.map(({ destroyed }) => destroyed),
+    [true],
+  )
+})

@@ -41,8 +41,14 @@ export function createClient(
   let destroyed = false
   const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
     const socket = dial({ host, port })
-    socket.once('connect', onConnect)
+    // A broker that takes no connections (stopped, its backlog full) answers nothing at all, and kafkajs gives up without ending the attempt.
+    const late = setTimeout(() => socket.destroy(new Error('the broker took no connection')), CONNECT_TIMEOUT_MS)
+    socket.once('connect', () => {
+      clearTimeout(late)
+      onConnect()
+    })
     socket.once('close', () => {
+      clearTimeout(late)
       sockets.delete(socket)
       // kafkajs listens to `end` and `error` only: a socket closed otherwise would leave its requests waiting.
       if (!socket.readableEnded && socket.errored === null) socket.emit('error', new Error('the connection was closed'))
@@ -56,7 +62,7 @@ export function createClient(
     brokers: [...brokers],
     clientId,
     socketFactory,
-    connectionTimeout: CONNECT_TIMEOUT_MS,
+    connectionTimeout: 2 * CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     retry: { initialRetryTime: 50, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: connectAttempts - 1 },
     logLevel: kafkajs.logLevel.WARN,
