@@ -58,7 +58,7 @@ test('the codes of errors and of closed connections in the page are those of the
       .matchAll(/'(\w+)'/g),
   ]
   const closed = [
-    ...['connection.ts', 'query.ts', 'leaving.ts']
+    ...['connection.ts', 'query.ts', 'leaving.ts', 'unread.ts']
       .map(source)
       .join('\n')
       .matchAll(/\.close\((\d{4}),/g),

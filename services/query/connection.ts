@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import type pino from 'pino'
 import type { RawData, WebSocket } from 'ws'
+import { systemClock } from '../../streams/clock.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { type ClientMessage, clientMessage, faultsIn, LIMITS, OperationError } from './protocol.ts'
 import { type PublishPorts, publish } from './publishing.ts'
 import { type SearchPorts, search } from './searching.ts'
+import { type SlowReading, unreadBy } from './unread.ts'
 
 export interface ConnectionPorts extends SearchPorts, PublishPorts {
   readonly freshness: FreshnessFollower
   readonly log: pino.Logger
   /** Called when an operation ends: its type, `ok` or the error's code, and ms. */
   ended(type: string, code: string, ms: number): void
+  /** Called when a client is cut off that does not read. */
+  slow(bound: SlowReading): void
 }
 
 /** One client. Every operation ends with exactly one `result`, `done` or `error`; an error ends the operation, never the connection. Answers whether any is under way. */
@@ -21,11 +25,15 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
   let inSecond = 0
   let missedPings = 0
 
-  const send = (message: object): void => {
-    if (socket.readyState !== socket.OPEN) return
-    if (socket.bufferedAmount > BUFFERED_BYTES_MAX) return socket.close(4510, 'slow reader')
-    socket.send(JSON.stringify(message))
+  const stopAll = (): void => {
+    for (const stop of live.values()) stop.abort()
   }
+  const unread = unreadBy(socket, systemClock, (bound) => {
+    stopAll()
+    ports.slow(bound)
+    ports.log.warn({ bound, unreadBytes: socket.bufferedAmount }, 'a client that does not read is cut off')
+  })
+  const send = (message: object): void => unread.send(JSON.stringify(message))
   const refuse = (id: string | undefined, error: OperationError): void => {
     const { code, message, retryable, retryAfterMs } = error
     send({
@@ -125,7 +133,8 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
   socket.on('error', (error) => ports.log.debug({ reason: reasonOf(error) }, 'socket error'))
   socket.on('close', () => {
     clearInterval(heartbeat)
-    for (const stop of live.values()) stop.abort()
+    unread.end()
+    stopAll()
   })
   ready()
   return () => live.size > 0
@@ -133,8 +142,6 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
 
 const HEARTBEAT_MS = 25_000
 const MISSED_PINGS_MAX = 2
-/** What a client may leave unread before it is cut off. */
-const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 /** Types of the protocol that this server does not serve. */
 const LATER = new Set(['ask', 'subscribe'])
 

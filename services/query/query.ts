@@ -87,6 +87,12 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     labelNames: ['status'],
     registers,
   })
+  const slow = new Counter({
+    name: 'freshet_slow_readers_total',
+    help: 'WebSockets that were closed since the client did not read: too many bytes, or too many seconds.',
+    labelNames: ['bound'],
+    registers,
+  })
   const ports: ConnectionPorts = {
     engine,
     serving,
@@ -96,6 +102,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     partitions: config.partitions,
     log,
     ended: (type, code, ms) => seconds.observe({ type, code }, ms / 1_000),
+    slow: (bound) => slow.inc({ bound }),
   }
 
   const connections = new WeakMap<WebSocket, Leaving>()
@@ -113,6 +120,14 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     registers,
     collect() {
       this.set(sockets.clients.size)
+    },
+  })
+  new Gauge({
+    name: 'freshet_unread_bytes',
+    help: 'What waits in this process for its clients to read.',
+    registers,
+    collect() {
+      this.set([...sockets.clients].reduce((sum, { bufferedAmount }) => sum + bufferedAmount, 0))
     },
   })
   new Gauge({
