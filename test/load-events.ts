@@ -109,6 +109,10 @@ const poisons: readonly ((bad: Bad) => LoadEvent)[] = [
   }),
 ]
 
+/** Whoever works on it has to ask the registry. */
+export const ofUnknownSchema = (key: string): LoadEvent =>
+  undecodable('documents', key, withSchemaId(Buffer.from('\0id__of a schema that nobody knows'), 987_654))
+
 function undecodable(door: Sent['door'], key: string, value: Buffer, rejected: RejectClass = 'schema'): LoadEvent {
   return { door, key, value, meant: { kind: 'poison', class: rejected }, misplaced: false }
 }

@@ -2,6 +2,8 @@ import { portsFrom } from '../../infra/local/ports.ts'
 import { localSettings } from '../../infra/local/settings.ts'
 import { inbox } from '../../schemas/topics.ts'
 import { confluentRegistry } from '../../streams/registry.ts'
+import { loadKeys, loadTenants } from '../load.ts'
+import { ofUnknownSchema } from '../load-events.ts'
 import { freePort } from '../process.ts'
 import { until } from '../until.ts'
 import type { Context, Row } from './row.ts'
@@ -39,6 +41,7 @@ async function warmGoesOn({ load, workers, atRest, count }: Context): Promise<vo
   await load.write(150, { poison: 0 })
   await atRest()
   count('records indexed without the registry', load.sent.length - before)
+  await load.send(loadTenants.map((tenant) => ofUnknownSchema(loadKeys(tenant, 'documents')[0]!)))
   await load.write(150, { poison: 0.2 })
   count('times a stage waited for a schema', (await shown(workers, 'registry-unreachable')).length)
 }

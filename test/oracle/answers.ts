@@ -14,6 +14,8 @@ export interface Answer {
   readonly whole: readonly string[]
   /** Documents that were seen to be deleted, and by which revision. */
   readonly deleted: readonly { readonly key: string; readonly offset: number }[]
+  /** Of documents that are there: the newest revision that their manifests have seen, where the reader could look. */
+  readonly seen?: ReadonlyMap<string, number>
   /** Documents that were looked for and are not known at all. */
   readonly absent?: readonly string[]
 }
@@ -100,6 +102,9 @@ function judgeOf({ revisions }: History) {
     if (offset < newest)
       found(isGone(own, offset, newest) ? 'I4' : 'I3', `${key} went back from ${newest} to ${offset}`)
     const claimed = claimedOf(own, answer)
+    const seen = answer.seen?.get(key)
+    if (claimed !== undefined && seen !== undefined && claimed.offset! > seen)
+      found('I7', `${key} has seen ${seen}, and the watermark has passed ${claimed.offset}`)
     if (claimed !== undefined && claimed.offset! > offset && !isSame(own, offset, claimed))
       found(claimed.derived === null ? 'I4' : 'I3', `${key} is served as of ${claimed.offset} and is ${offset}`)
   }
@@ -113,9 +118,13 @@ const claimedOf = (own: readonly Revision[], { lows }: Answer): Revision | undef
 const isGone = (own: readonly Revision[], offset: number, newest: number): boolean =>
   own.some(({ offset: at, derived }) => at !== null && at > offset && at <= newest && derived === null)
 
-/** Unchanged content stays under the revision that brought it, also over a deletion that was overtaken in the same batch. */
+/**
+ * Unchanged content stays under the revision that brought it, also over others that were overtaken in the same batch. The index may
+ * be ahead of what is claimed, so the revision that is like it may be a later one than the newest that is claimed.
+ */
 function isSame(own: readonly Revision[], offset: number, claimed: Revision): boolean {
-  return own.find(({ offset: at }) => at === offset)?.content === claimed.content
+  const served = own.find(({ offset: at }) => at === offset)?.content
+  return own.slice(own.indexOf(claimed)).some(({ content }) => content === served)
 }
 
 const tenantOf = (key: string): string => key.slice(0, key.indexOf('/'))

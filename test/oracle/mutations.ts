@@ -268,6 +268,11 @@ export const mutations: readonly Mutation[] = [
       }
     },
   ),
+  answers('a look at a manifest that has not seen what the watermark has passed', 'I7', (right, next) => {
+    const { key, latest } = one(replaced(right), next)
+    const ends = new Map(right.world.documents.ends.map(({ partition, end }) => [partition, end - 1]))
+    return { ...answer(right, key, [latest], ends), reader: 'a new reader', seen: new Map([[key, latest - 1]]) }
+  }),
   answers('an answer to one tenant with a document of another', 'I10', (right, next) => {
     const { key, latest } = one(replaced(right), next)
     const other = String(key).startsWith('acme/') ? 'zenith' : 'acme'

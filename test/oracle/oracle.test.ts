@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { random } from '../random.ts'
+import { checkAnswers } from './answers.ts'
+import type { History, Revision } from './history.ts'
 import { judge } from './judge.ts'
 import { mutations } from './mutations.ts'
 import { replayedWorld, replayMutations } from './replays.ts'
 import { rightWorld } from './right-world.ts'
-import { type Invariant, invariants } from './world.ts'
+import { type Invariant, invariants, type World } from './world.ts'
 
 const seed = Number(process.env.FRESHET_SEED ?? 20261124)
 const rounds = 100
@@ -51,6 +53,28 @@ test(`a record that was rejected, could be read later and was replayed is one re
     assert.deepEqual(findings, [])
     assert.ok(accounts.every(({ outcomes }) => Object.keys(outcomes).every((outcome) => !outcome.includes(' and '))))
   }
+})
+
+test('an index that is ahead of what it claims serves unchanged content under the revision that brought it', () => {
+  const key = 'acme/a'
+  const revision = (offset: number, text: string | null): Revision => ({
+    key,
+    partition: 0,
+    offset,
+    derived: text === null ? null : ({ chunks: [{ text }] } as unknown as Revision['derived']),
+    rejected: null,
+    content: text ?? 'deleted',
+  })
+  const found = (last: string) => {
+    const revisions = new Map([[key, [revision(5, 'same'), revision(7, null), revision(9, last)]]])
+    const hits = [{ key, offset: 5, ordinal: 0, text: 'same' }]
+    const answer = { reader: 'r', tenant: 'acme', atMs: 0, lows: new Map([[0, 7]]), hits, whole: [key], deleted: [] }
+    const world = { answers: [answer], restores: [] } as unknown as World
+    return checkAnswers(world, { revisions } as unknown as History).findings.map(({ invariant }) => invariant)
+  }
+
+  assert.deepEqual(found('same'), [])
+  assert.deepEqual(found('another'), ['I4'])
 })
 
 for (const { name, invariant, mutate } of [...mutations, ...replayMutations]) {

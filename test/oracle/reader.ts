@@ -102,6 +102,7 @@ export async function readIndex(
         lows: claimed,
         hits: chunks.filter(({ key, fence }) => contents.get(key) === fence),
         whole: [...contents.keys()],
+        seen: new Map(served.map(({ key, manifest }) => [key, manifest!.fence.offset])),
         deleted: steady.flatMap(({ key, manifest }) =>
           manifest?.deleted ? [{ key, offset: manifest.fence.offset }] : [],
         ),
