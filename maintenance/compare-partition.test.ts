@@ -4,7 +4,7 @@ import { hashEngine } from '../engine/hash-engine.ts'
 import { memoryIndex } from '../processors/memory-index.ts'
 import { type MemoryPipeline, memoryPipeline } from '../processors/memory-pipeline.ts'
 import type { Progress } from '../schemas/records.ts'
-import { documents, progress, redo, vectors } from '../schemas/topics.ts'
+import { documents, indexed, progress, redo, vectors } from '../schemas/topics.ts'
 import { type VirtualClock, virtualClock } from '../streams/clock.ts'
 import { nameIn } from '../streams/topic.ts'
 import { comparePartition } from './compare-partition.ts'
@@ -297,6 +297,94 @@ test('vectors that were deleted and created again are noticed at work, and what 
   assert.deepEqual(run.names(), [])
   assert.equal(driver.failure, null)
 })
+
+test('what is healed after vectors was created again is waited for, whatever the index says of the topic before', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await driver.pipe(...Array.from({ length: 20 }, (_, i) => put(`acme/${i}`, 'soon applied')))
+  const { apply, settle } = index
+  index.apply = () => new Promise(() => {})
+  await driver.pipe(put('acme/0', 'changed'))
+  await driver.advance(1_000)
+  const name = nameIn(driver.scope, vectors)
+  await driver.broker.admin.deleteTopics([name])
+  await driver.broker.admin.createTopics([{ name, partitions: 1, replicationFactor: 1, config: vectors.config }])
+
+  const settling = Promise.withResolvers<void>()
+  index.apply = apply
+  index.settle = async (...settled) => {
+    await settling.promise
+    return settle(...settled)
+  }
+  await driver.recheck()
+  await run.passes(5_000)
+  const during = run.names()
+  settling.resolve()
+  await run.passes(5_000)
+
+  assert.deepEqual(during, ['source-recreated of index-vectors'])
+  assert.deepEqual(await run.differences(), [])
+  assert.deepEqual(run.names(), [])
+  assert.equal((await told(run)).low, 20)
+})
+
+test('a deletion that was cut from the log is on record in the index, also of what was not there', async () => {
+  await using run = await pipeline()
+  const { driver, index } = run
+  await driver.pipe(put('acme/a', 'first'), gone('acme/a'))
+  const { apply } = index
+  index.apply = () => new Promise(() => {})
+  await driver.pipe(gone('acme/a'), gone('acme/b'))
+  await driver.stop()
+  index.apply = apply
+  const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+  driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end })
+
+  await driver.start()
+  await run.passes(5_000)
+
+  // What comes late of an older revision is then known to be older.
+  const { manifests } = await index.read(['acme/a', 'acme/b'], 0)
+  assert.deepEqual(
+    manifests.map((manifest) => manifest && [manifest.fence.offset, manifest.deleted]),
+    [
+      [2, true],
+      [3, true],
+    ],
+  )
+  const receipts = (await driver.values(indexed)).map((receipt) => [receipt!.offset, receipt!.outcome])
+  assert.deepEqual(receipts.slice(-2), [
+    [2, 'deleted'],
+    [3, 'deleted'],
+  ])
+})
+
+for (const [what, record] of Object.entries({
+  'has no text': put('acme/a', '---'),
+  'nobody can read': { key: 'acme/a', bytes: Buffer.from('not avro') },
+})) {
+  test(`a revision that ${what}, and whose deletion was cut from the log, takes away the one before it`, async () => {
+    await using run = await pipeline()
+    const { driver, index } = run
+    await driver.pipe(put('acme/a', 'first'))
+    const { apply } = index
+    index.apply = () => new Promise(() => {})
+    await driver.pipe(record)
+    await driver.stop()
+    index.apply = apply
+    const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+    driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end })
+
+    await driver.start()
+    await run.passes(5_000)
+
+    assert.deepEqual(index.served(), [])
+    const { offset, outcome, reason } = (await driver.values(indexed)).at(-1)!
+    assert.deepEqual([offset, outcome], [1, 'rejected'])
+    assert.equal(reason, (await driver.rejected()).at(-1)!.reason)
+    assert.deepEqual(run.names(), [])
+  })
+}
 
 test('a stage that was away for a while, and a new one on a young log, compare nothing', async () => {
   await using run = await pipeline()

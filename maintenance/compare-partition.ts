@@ -166,9 +166,16 @@ async function applied(
   { partition, signal }: Compared,
   { broker, scope, contents, clock }: ComparePorts,
 ): Promise<void> {
-  const offsets = await broker.admin.offsets(nameIn(scope, vectors))
+  const name = nameIn(scope, vectors)
+  const [offsets, topics] = await Promise.all([broker.admin.offsets(name), broker.admin.topics()])
   const { start, end } = offsets.find((each) => each.partition === partition)!
-  while (end > start && ((await contents.marker(partition))?.applied ?? -1) < end - 1) {
+  const id = topics.find((topic) => topic.name === name)?.id
+  const reached = async () => {
+    const marker = await contents.marker(partition)
+    // What the index has of a former topic of this name says nothing of this one.
+    return marker !== null && marker.topicId === id && marker.applied >= end - 1
+  }
+  while (end > start && !(await reached())) {
     await clock.wait(POLL_MS, signal)
     signal.throwIfAborted()
   }

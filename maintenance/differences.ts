@@ -19,7 +19,8 @@ export interface Difference {
 
 /**
  * Both directions of the anti-join, of one slice of a partition: what the index serves and `documents` does not have, and
- * what `documents` has up to `low` and the index does not, or only an older revision. Behind `low` the stage is still at it;
+ * what `documents` has up to `low` and the index does not, or only an older revision; also of deletions that change nothing
+ * that is served, since without them an older revision that comes late would be taken for the newest. Behind `low` the stage is still at it;
  * from `end` on nothing of `documents` was read. Pure.
  */
 export function differencesOf(
@@ -34,7 +35,7 @@ export function differencesOf(
   })
   const behind = [...latest].flatMap(([key, { offset, deleted }]): Difference[] => {
     const manifest = manifests.get(key)
-    if (offset > low || (deleted && (manifest === undefined || manifest.deleted))) return []
+    if (offset > low) return []
     const present = manifest?.fence ?? null
     if (present !== null && compareFences(present, { epoch, offset, derivation: 0 }) >= 0) return []
     return [{ key, revision: { epoch, offset }, present, live: !deleted }]

@@ -3,6 +3,7 @@ import type { Chunk, Engine } from '../engine/embedder.ts'
 import type { Document, DocumentVectors, Redo } from '../schemas/records.ts'
 import { documents, redo, vectors } from '../schemas/topics.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
+import { reasonHeader } from '../streams/outbox.ts'
 import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
 import { hasLettersOrDigits } from './clean-characters.ts'
 import { checkKey } from './document-key.ts'
@@ -59,7 +60,8 @@ export const embedDocuments = processor<EmbedPorts>({
         const headers = { ...work.headers, received }
         if (work.document === null) return { publish: [erase(vectors, work.key, headers)] }
         const derivation = byWork.get(work)
-        return derivation === undefined ? { publish: [] } : derive(derivation, headers, ports, signal)
+        if (derivation === undefined) return { publish: [] }
+        return erasing(work, await derive(derivation, headers, ports, signal))
       }),
     )
   },
@@ -101,26 +103,32 @@ async function workOf(
   { topic, key, value, at, timestamp }: Input,
   epoch: number,
   { decodeDocument }: EmbedPorts,
-): Promise<Work | { reject: string; class: 'schema' }> {
+): Promise<Work | (Outcome & { readonly reject: string })> {
   if (topic !== redo)
     return { key, fence: { epoch, offset: at.offset, derivation: 0 }, document: value as Document | null, headers: {} }
   const again = value as Redo | null
   if (again === null)
     return { reject: 'value: is null; a document is deleted in documents, not in redo', class: 'schema' }
   const fence: Fence = { epoch: again.epoch, offset: again.offset, derivation: again.derivation }
-  let document: Document | null
-  try {
-    document = again.document === null ? null : await decodeDocument(again.document)
-  } catch (error) {
-    if (!(error instanceof Reject)) throw error
-    return { reject: reasonOf(error), class: 'schema' }
-  }
   const headers = {
     position: `${at.partition}:${fence.offset}:${timestamp}`,
     derivation: String(fence.derivation),
     epoch: String(fence.epoch),
   }
+  let document: Document | null
+  try {
+    document = again.document === null ? null : await decodeDocument(again.document)
+  } catch (error) {
+    if (!(error instanceof Reject)) throw error
+    return erasing({ key, headers }, { reject: reasonOf(error), class: 'schema' })
+  }
   return { key, fence, document, headers }
+}
+
+/** What is rejected by `redo` is a deletion of its own revision, as in `documents`, where the runtime sees to it: an older one may still be served. */
+function erasing<O extends Outcome>({ key, headers }: Pick<Work, 'key' | 'headers'>, outcome: O): O {
+  if (!('reject' in outcome) || headers.derivation === undefined) return outcome
+  return { ...outcome, publish: [erase(vectors, key, { ...headers, ...reasonHeader(outcome.reject) })] }
 }
 
 /** Splits, and takes from the cache what is known; a repair takes nothing on trust. */

@@ -111,7 +111,7 @@ function rejectionRecords(
     topic: erased,
     key: record.key!.toString('utf8'),
     value: null,
-    headers: { reason: printable(reject) },
+    headers: reasonHeader(reject),
   }
   return [letter, ...also, recordOf(tombstone, carriedBy(record, erased, low, context), context)]
 }
@@ -132,8 +132,8 @@ function carriedBy(
   return { ...carried, position: `${partition}:${offset}:${timestamp}`, low: String(low), epoch: String(epoch) }
 }
 
-/** Headers are for machines and logs: no line breaks, bounded. */
-const printable = (text: string): string => text.replace(/\s+/g, ' ').slice(0, 500)
+/** Of a tombstone that stands for a rejected revision. Headers are for machines and logs: no line breaks, bounded. */
+export const reasonHeader = (text: string): { reason: string } => ({ reason: text.replace(/\s+/g, ' ').slice(0, 500) })
 
 /** One record per document and hop, and none above this. The topics allow a little more, for headers and framing. */
 const RECORD_BYTES_MAX = 8 * 1024 * 1024
