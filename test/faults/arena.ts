@@ -25,7 +25,7 @@ export interface Arena extends AsyncDisposable {
   readonly refusals: number
   readonly figures: Readonly<Record<string, number>>
   /** Waits until all is at rest, stops the readers, and says what they and the processes showed. */
-  settle(): Promise<Pick<World, 'answers' | 'resources' | 'restores'>>
+  settle(): Promise<Pick<World, 'answers' | 'resources' | 'restores' | 'removed'>>
 }
 
 interface ArenaOptions {
@@ -98,6 +98,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     const findings: Finding[] = []
     const figures: Record<string, number> = {}
     const restores: { fromMs: number; toMs: number }[] = []
+    const removed = new Set<string>()
     const next = random(seed ^ ROW_SEED)
     let kills = 0
     let recoveries = 0
@@ -154,6 +155,9 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       setBack() {
         setBackAt = Date.now()
       },
+      removed(places) {
+        for (const place of places) removed.add(place)
+      },
       atRest: (msMax = CATCH_UP_MS_MAX) => atRest(platform, msMax),
       count(name, by = 1) {
         figures[name] = (figures[name] ?? 0) + by
@@ -187,7 +191,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
             after: await resourcesOf(role),
           })),
         )
-        return { answers: readers.flatMap(({ answers }) => answers), resources: samples, restores }
+        return { answers: readers.flatMap(({ answers }) => answers), resources: samples, restores, removed }
       },
       async [Symbol.asyncDispose]() {
         await Promise.allSettled(readers.map((reader) => reader.stop()))

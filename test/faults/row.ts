@@ -81,6 +81,8 @@ export interface Context {
   healed(options?: { readonly secondsMax?: number; readonly what?: string }): Promise<number>
   /** The index is set back now: until `healed` resolves, readers may see older revisions, and watermarks go back. */
   setBack(): void
+  /** These places of `documents`, as partition/offset, were removed from `vectors` before they were indexed. */
+  removed(places: Iterable<string>): void
   /** Resolves when everything that was written is in the index. */
   atRest(msMax?: number): Promise<void>
   /** A figure for the report; the same name again adds up. */

@@ -12,6 +12,7 @@ import { restoredIndex } from './f14-restored-index.ts'
 import { redelivery } from './f16-redelivery.ts'
 import { shuffledRevisions } from './f17-shuffled-revisions.ts'
 import { lateUpsert } from './f18-late-upsert.ts'
+import { outOfRange } from './f20-out-of-range.ts'
 import { poison } from './f21-poison.ts'
 import { lettersUnavailable } from './f22-letters-unavailable.ts'
 import { thrownErrors } from './f23-thrown-errors.ts'
@@ -42,6 +43,7 @@ export const rows: readonly Row[] = [
   redelivery,
   shuffledRevisions,
   lateUpsert,
+  outOfRange,
   poison,
   lettersUnavailable,
   thrownErrors,

@@ -19,6 +19,26 @@ export const configure = (platform: Platform, topic: Topic, settings: Readonly<R
     }),
   )
 
+/** Removes everything before the offset, as retention does. The topic then has the settings of the catalogue. */
+export async function cutBefore(
+  platform: Platform,
+  topic: Topic,
+  cuts: readonly { partition: number; offset: number }[],
+): Promise<void> {
+  // Kafka removes nothing of a topic that is only compacted.
+  await configure(platform, topic, { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' })
+  await withAdmin(platform, async (admin) => {
+    const name = platform.topic(topic)
+    // kafkajs removes nothing of a topic that it has not asked for before.
+    await admin.fetchTopicOffsets(name)
+    await admin.deleteTopicRecords({
+      topic: name,
+      partitions: cuts.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
+    })
+  })
+  await configure(platform, topic)
+}
+
 async function withAdmin<T>({ urls }: Platform, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
   const admin = new kafkajs.Kafka({ brokers: [urls.kafka], logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()

@@ -1,6 +1,6 @@
 import type { Receipt } from '../../schemas/records.ts'
 import type { DeadLetter } from '../../streams/dead-letters.ts'
-import type { History, Present } from './history.ts'
+import { type History, neverSeen, type Present } from './history.ts'
 import type { Checked, Finding, Stored, World } from './world.ts'
 
 /** How the offsets of one partition of `documents` add up. */
@@ -13,7 +13,7 @@ export interface Account {
 
 /**
  * I5: every offset of `documents` is exactly one outcome or a hole; a receipt for each, and for what belongs to no document
- * (malformed key, wrong partition) a dead letter only. I6: all that was acknowledged is accounted for, what can never
+ * (malformed key, wrong partition) a dead letter only; what was removed before it was indexed, and has a later revision, has none. I6: all that was acknowledged is accounted for, what can never
  * succeed by exactly one dead letter with the untouched bytes, and nothing else by any.
  */
 export function checkAccounts(
@@ -38,6 +38,7 @@ export function checkAccounts(
       .flat()
       .map(({ partition, offset, rejected }) => [`${partition}/${offset}`, rejected !== null]),
   )
+  const without = neverSeen(world, { revisions })
   // Applied again to an older copy, a revision may find its content there or not.
   const mayDiffer = world.restores.length > 0
   const accounts = world.documents.ends.map(({ partition, start, end }): Account => {
@@ -51,11 +52,12 @@ export function checkAccounts(
       const rejected = refusedHere.get(at) === true
       unplaced.delete(at)
       compared.I5++
-      const outcome = unkeyed ? 'dead letter only' : settledIn(own)
+      const removed = own.length === 0 && without.has(at)
+      const outcome = unkeyed ? 'dead letter only' : removed ? 'removed before it was indexed' : settledIn(own)
       outcomes[outcome ?? 'none'] = (outcomes[outcome ?? 'none'] ?? 0) + 1
       const fault = unkeyed
         ? own.length > 0 && 'belongs to no document and has a receipt'
-        : faultIn(own, { rejected, deleted: document === null, mayDiffer })
+        : !removed && faultIn(own, { rejected, deleted: document === null, mayDiffer })
       if (fault) findings.push({ invariant: 'I5', what: `documents ${at} ${fault}` })
     }
     const accounted = Object.values(outcomes).reduce((sum, count) => sum + count, 0)

@@ -15,6 +15,17 @@ export interface History {
   readonly findings: readonly Finding[]
 }
 
+/** Removed before it was indexed, and replaced by a later revision: nothing is left that could have a receipt. */
+export function neverSeen(
+  { removed = new Set() }: Pick<World, 'removed'>,
+  { revisions }: Pick<History, 'revisions'>,
+): ReadonlySet<string> {
+  const latest = new Set([...revisions.values()].map((own) => placeOf(own.at(-1)!)))
+  return new Set([...removed].filter((place) => !latest.has(place)))
+}
+
+const placeOf = ({ partition, offset }: Pick<Revision, 'partition' | 'offset'>): string => `${partition}/${offset}`
+
 export interface Present extends Sent {
   readonly offset: number
   /** What can never succeed, by our own F; null for what must. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { random } from '../random.ts'
 import { checkAnswers } from './answers.ts'
-import type { History, Revision } from './history.ts'
+import { type History, historyOf, type Revision } from './history.ts'
 import { judge } from './judge.ts'
 import { mutations } from './mutations.ts'
 import { replayedWorld, replayMutations } from './replays.ts'
@@ -75,6 +75,25 @@ test('an index that is ahead of what it claims serves unchanged content under th
 
   assert.deepEqual(found('same'), [])
   assert.deepEqual(found('another'), ['I4'])
+})
+
+test(`a revision that was removed before it was indexed needs no receipt once it is replaced, and only then (seed ${seed})`, async () => {
+  const { receipts } = right.world
+  const places = [...new Set(receipts.map(({ partition, offset }) => `${partition}/${offset}`))]
+  const without = (place: string) => receipts.filter(({ partition, offset }) => `${partition}/${offset}` !== place)
+
+  const verdicts = await Promise.all(
+    places.map((place) => judge({ ...right.world, receipts: without(place), removed: new Set([place]) }, [])),
+  )
+
+  const history = await historyOf(right.world)
+  const latest = [...history.revisions.values()].map((own) => own.at(-1)!)
+  const missed = new Set(latest.map(({ partition, offset }) => `${partition}/${offset}`))
+  for (const [i, place] of places.entries()) {
+    const found = [...new Set(verdicts[i]!.findings.map(({ invariant }) => invariant))]
+    assert.deepEqual(found, missed.has(place) ? ['I5', 'I7'] : [], place)
+  }
+  assert.ok(missed.size > 0 && places.length > missed.size)
 })
 
 for (const { name, invariant, mutate } of [...mutations, ...replayMutations]) {

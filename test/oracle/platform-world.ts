@@ -14,7 +14,9 @@ import type { Finding, Invariant, Log, Meant, Sent, Stored, World } from './worl
 /** What the platform shows now, beside what its producers say. */
 export async function worldOf(
   platform: Platform,
-  known: Partial<Pick<World, 'sent' | 'answers' | 'formerCollections' | 'resources' | 'restores' | 'cosineMin'>> = {},
+  known: Partial<
+    Pick<World, 'sent' | 'answers' | 'formerCollections' | 'resources' | 'restores' | 'removed' | 'cosineMin'>
+  > = {},
 ): Promise<World> {
   const { engine, partitions, collection } = platform
   const [documentLog, inboxLog] = [await logOf(platform, documents), await logOf(platform, inbox)]

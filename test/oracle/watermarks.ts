@@ -1,6 +1,6 @@
 import { parseFence } from '../../processors/fence.ts'
 import { kindOf } from '../index-points.ts'
-import type { History } from './history.ts'
+import { type History, neverSeen } from './history.ts'
 import type { Checked, Finding, World } from './world.ts'
 
 /** I7: a watermark never moves back unasked, and never passes what is not applied. */
@@ -30,6 +30,7 @@ export function checkWatermarks(world: World, { revisions }: History): Checked {
       .map(({ payload }) => [String(payload.key), parseFence(String(payload.fence))?.offset ?? -1]),
   )
   const answered = new Set(world.receipts.map(({ partition, offset }) => `${partition}/${offset}`))
+  const without = neverSeen(world, { revisions })
   for (const [key, own] of revisions) {
     const covered = own.filter(({ partition, offset }) => offset !== null && offset <= (lows.get(partition) ?? -1))
     const newest = covered.at(-1)
@@ -38,7 +39,7 @@ export function checkWatermarks(world: World, { revisions }: History): Checked {
     if ((fences.get(key) ?? -1) < newest.offset!)
       found(`the watermark ${lows.get(newest.partition)} passes ${newest.offset} of ${key}, which is not in the index`)
     for (const { partition, offset } of covered)
-      if (!answered.has(`${partition}/${offset}`))
+      if (!answered.has(`${partition}/${offset}`) && !without.has(`${partition}/${offset}`))
         found(`the watermark ${lows.get(partition)} passes ${partition}/${offset} of ${key}, which has no receipt`)
   }
   return { findings, compared: { I7: compared } }

@@ -29,6 +29,11 @@ export interface World {
   readonly resources: readonly ResourceSample[]
   /** Times (ms since 1970) in which the index was set back to an older copy, until it was `complete` again. */
   readonly restores: readonly { readonly fromMs: number; readonly toMs: number }[]
+  /**
+   * Places in `documents`, as partition/offset, of what was removed from `vectors` before it was indexed. One that has a later
+   * revision is never seen again: it has no receipt.
+   */
+  readonly removed?: ReadonlySet<string>
   /** Vectors equal to the byte, where the same machine made them; else at least this near. */
   readonly cosineMin?: number
 }
