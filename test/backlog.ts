@@ -1,6 +1,7 @@
-import { documents, inbox, ingestPositions, progress } from '../schemas/topics.ts'
+import { control, documents, inbox, ingestPositions, progress } from '../schemas/topics.ts'
 import type { PartitionOffsets } from '../streams/broker.ts'
 import { systemClock } from '../streams/clock.ts'
+import { FIRST_EPOCH } from '../streams/low.ts'
 import { openTable } from '../streams/table.ts'
 import type { Platform } from './platform.ts'
 
@@ -21,8 +22,19 @@ export async function openBacklog(platform: Platform): Promise<Backlog> {
   const { broker, serde, scope, collection } = platform
   let failure: Error | null = null
   const shared = { broker, serde, scope, clock: systemClock, failed: (error: Error) => (failure = error) }
-  const [ingested, applied] = await Promise.all([openTable(ingestPositions, shared), openTable(progress, shared)])
-  await Promise.all([ingested.sync(), applied.sync()])
+  const tables = await Promise.all([
+    openTable(ingestPositions, shared),
+    openTable(progress, shared),
+    openTable(control, shared),
+  ])
+  await Promise.all(tables.map((table) => table.sync()))
+  const [ingested, applied, recorded] = tables
+  /** Of the `documents` that is accepted; a watermark of another says nothing of it. */
+  const lowOf = (partition: number): number => {
+    const told = applied.get(`${collection}/${partition}`)
+    const epoch = recorded.get(`topic/${documents.name}`)?.topic?.epoch ?? FIRST_EPOCH
+    return told?.epoch === epoch ? told.low : -1
+  }
   const inboxId = (await broker.admin.topics()).find(({ name }) => name === platform.topic(inbox))?.id
   return {
     async ends() {
@@ -42,15 +54,12 @@ export async function openBacklog(platform: Platform): Promise<Backlog> {
             `inbox ${partition} up to ${end}, now at ${ingested.get(`${inboxId}/${partition}`)?.next}`,
         )
       const notApplied = ends.documents
-        .filter(({ partition, end }) => (applied.get(`${collection}/${partition}`)?.low ?? -1) < end - 1)
-        .map(
-          ({ partition, end }) =>
-            `documents ${partition} up to ${end}, now at ${applied.get(`${collection}/${partition}`)?.low}`,
-        )
+        .filter(({ partition, end }) => lowOf(partition) < end - 1)
+        .map(({ partition, end }) => `documents ${partition} up to ${end}, now at ${lowOf(partition)}`)
       return [...notIngested, ...notApplied]
     },
     async close() {
-      await Promise.all([ingested.close(), applied.close()])
+      await Promise.all(tables.map((table) => table.close()))
     },
   }
 }

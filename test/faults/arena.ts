@@ -4,6 +4,7 @@ import { atRest } from '../at-rest.ts'
 import { loadKeys, loadTenants, openLoad } from '../load.ts'
 import { type Reader, readIndex, readQueries } from '../oracle/reader.ts'
 import type { Resources } from '../oracle/resources.ts'
+import type { Since } from '../oracle/since-epoch.ts'
 import type { Finding, World } from '../oracle/world.ts'
 import { openPlatform, type QueryRole, type Role } from '../platform.ts'
 import { ownQdrant } from '../qdrant-process.ts'
@@ -26,6 +27,8 @@ export interface Arena extends AsyncDisposable {
   readonly figures: Readonly<Record<string, number>>
   /** Waits until all is at rest, stops the readers, and says what they and the processes showed. */
   settle(): Promise<Pick<World, 'answers' | 'resources' | 'restores' | 'removed'>>
+  /** Where the world that is to be judged begins; null: at its beginning. */
+  readonly since: Since | null
 }
 
 interface ArenaOptions {
@@ -99,6 +102,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     const figures: Record<string, number> = {}
     const restores: { fromMs: number; toMs: number }[] = []
     const removed = new Set<string>()
+    let since: Since | null = null
     const next = random(seed ^ ROW_SEED)
     let kills = 0
     let recoveries = 0
@@ -150,6 +154,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
           })
         if (setBackAt !== null) restores.push({ fromMs: setBackAt, toMs: Date.now() })
         setBackAt = null
+        if (since?.atMs === Infinity) since = { ...since, atMs: Date.now() }
         return caughtUp
       },
       setBack() {
@@ -157,6 +162,10 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       },
       removed(places) {
         for (const place of places) removed.add(place)
+      },
+      async renewed(epoch, sent) {
+        const ids = (await platform.broker.admin.topics()).map(({ id }) => id)
+        since = { epoch, sent, atMs: Infinity, topicIds: new Set(ids) }
       },
       atRest: (msMax = CATCH_UP_MS_MAX) => atRest(platform, msMax),
       count(name, by = 1) {
@@ -174,6 +183,9 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       figures,
       get kills() {
         return kills
+      },
+      get since() {
+        return since
       },
       get recoveries() {
         return recoveries

@@ -3,6 +3,7 @@ import { repositoryDir } from '../../infra/local/settings.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import { judge } from '../oracle/judge.ts'
 import { worldOf } from '../oracle/platform-world.ts'
+import { sinceEpoch } from '../oracle/since-epoch.ts'
 import type { Finding, Invariant } from '../oracle/world.ts'
 import { openArena } from './arena.ts'
 import type { Report, RowReport } from './report.ts'
@@ -67,7 +68,7 @@ async function runRow(row: Row, set: RowSet, seed: number, say: (text: string) =
     const required = [...always, ...withReaders, ...(needs.shows ?? [])].filter(
       (each) => each !== 'I8' && !needs.excepts?.[each],
     )
-    const verdict = await judge(world, required)
+    const verdict = await judge(arena.since === null ? world : sinceEpoch(world, arena.since), required)
     const findings: Finding[] = [...arena.findings, ...verdict.findings].filter(
       ({ invariant }) => invariant === 'row' || !needs.excepts?.[invariant],
     )

@@ -83,6 +83,11 @@ export interface Context {
   setBack(): void
   /** These places of `documents`, as partition/offset, were removed from `vectors` before they were indexed. */
   removed(places: Iterable<string>): void
+  /**
+   * `documents` and `inbox` are other topics of the same names now, and accepted: after the next `healed()` only what was sent after
+   * the first `sent` records, and answered from then on, is judged.
+   */
+  renewed(epoch: number, sent: number): Promise<void>
   /** Resolves when everything that was written is in the index. */
   atRest(msMax?: number): Promise<void>
   /** A figure for the report; the same name again adds up. */

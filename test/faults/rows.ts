@@ -12,6 +12,7 @@ import { restoredIndex } from './f14-restored-index.ts'
 import { redelivery } from './f16-redelivery.ts'
 import { shuffledRevisions } from './f17-shuffled-revisions.ts'
 import { lateUpsert } from './f18-late-upsert.ts'
+import { otherDocuments } from './f20-other-documents.ts'
 import { outOfRange } from './f20-out-of-range.ts'
 import { poison } from './f21-poison.ts'
 import { lettersUnavailable } from './f22-letters-unavailable.ts'
@@ -44,6 +45,7 @@ export const rows: readonly Row[] = [
   shuffledRevisions,
   lateUpsert,
   outOfRange,
+  otherDocuments,
   poison,
   lettersUnavailable,
   thrownErrors,

@@ -13,7 +13,7 @@ export interface Answer {
   /** Documents that were seen to be there whole: all their chunks are among the hits. */
   readonly whole: readonly string[]
   /** Documents that were seen to be deleted, and by which revision. */
-  readonly deleted: readonly { readonly key: string; readonly offset: number }[]
+  readonly deleted: readonly { readonly key: string; readonly epoch: number; readonly offset: number }[]
   /** Of documents that are there: the newest revision that their manifests have seen, where the reader could look. */
   readonly seen?: ReadonlyMap<string, number>
   /** Documents that were looked for and are not known at all. */

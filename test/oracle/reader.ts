@@ -104,7 +104,7 @@ export async function readIndex(
         whole: [...contents.keys()],
         seen: new Map(served.map(({ key, manifest }) => [key, manifest!.fence.offset])),
         deleted: steady.flatMap(({ key, manifest }) =>
-          manifest?.deleted ? [{ key, offset: manifest.fence.offset }] : [],
+          manifest?.deleted ? [{ key, epoch: manifest.fence.epoch, offset: manifest.fence.offset }] : [],
         ),
         absent: steady.flatMap(({ key, manifest }) => (manifest === null ? [key] : [])),
       }

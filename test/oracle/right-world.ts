@@ -163,7 +163,7 @@ function lookAt({ now }: TestDriver, index: MemoryIndex, tenant: string): Answer
     hits: served.map(({ key, fence, ordinal, text }) => ({ key, ordinal, text, offset: Number(fence.split(':')[1]) })),
     whole: [...new Set(served.map(({ key }) => key))],
     deleted: manifests.flatMap(([key, { deleted, fence }]) =>
-      own(key) && deleted ? [{ key, offset: fence.offset }] : [],
+      own(key) && deleted ? [{ key, epoch: fence.epoch, offset: fence.offset }] : [],
     ),
   }
 }
