@@ -55,6 +55,7 @@ class World {
       receipts: collection === this.serving ? at : before,
       behind: null,
       rejected: null,
+      written: 1,
       ...more,
     })
     this.progress.set(collection, own)

@@ -46,7 +46,7 @@ test('what an earlier round of a batch wrote, and the index has no more, is writ
   assert.equal(index.served().length, 2)
 })
 
-test('a marker is not written over one that another owner has written meanwhile', async () => {
+test('a marker is not written over one that another owner has written meanwhile, and is not told as written', async () => {
   const index = memoryIndex()
   const others: Marker = { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 9, written: 9 }
   let reads = 0
@@ -59,9 +59,33 @@ test('a marker is not written over one that another owner has written meanwhile'
     },
   }
 
-  await indexVectors.process(batchOf(record('acme/a', 0, 0)), portsOf(overtaken))
+  const ports = portsOf(overtaken)
+  const outcome = indexVectors.process(batchOf(record('acme/a', 0, 0)), ports)
 
+  await assert.rejects(outcome, StartOver)
   assert.deepEqual(index.markers.get(0), others)
+  assert.equal(ports.markers.get(0), undefined)
+})
+
+test('a marker is not written over one that is like the one that was read, and was written since to an older copy', async () => {
+  const index = memoryIndex()
+  const ports = portsOf(index)
+  await indexVectors.process(batchOf(record('acme/a', 0, 0)), ports)
+  const copy = index.copy()
+  await indexVectors.process(batchOf(record('acme/b', 1, 1)), ports)
+  const slept: VectorIndex = {
+    ...index,
+    async settle(...written) {
+      index.restore(copy)
+      await indexVectors.process(batchOf(record('acme/b', 1, 1)), { ...portsOf(index), now: () => 9 })
+      await index.settle(...written)
+    },
+  }
+
+  const outcome = indexVectors.process(batchOf(record('acme/c', 2, 2)), portsOf(slept))
+
+  await assert.rejects(outcome, StartOver)
+  assert.equal(index.markers.get(0)?.applied, 1)
 })
 
 test('a task that was given away does not say which marker its partition has', async () => {

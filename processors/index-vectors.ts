@@ -21,7 +21,7 @@ export interface IndexPorts {
 
 /**
  * Keeps one collection equal to `vectors`: the only writer of manifests, chunks and markers. A batch is: read, plan, write
- * chunks and manifests, read back, delete what is left over, marker; then receipts and progress; then the commit. Nothing
+ * chunks and manifests, read back, delete what is left over, marker, read that back; then receipts and progress; then the commit. Nothing
  * later begins before what comes before it is certain, so a crash at any point leads to a repetition that changes nothing.
  */
 export const indexVectors = processor<IndexPorts>({
@@ -34,7 +34,7 @@ export const indexVectors = processor<IndexPorts>({
     kind: 'published',
     record({ partition, state, now }, { index, markers, standing }) {
       const { collection } = index
-      const { epoch, low, applied } = markers.get(partition)!
+      const { epoch, low, applied, written } = markers.get(partition)!
       const { receipts, behind, rejected } = standing?.told(partition) ?? ALONE
       return put(
         progress,
@@ -50,6 +50,7 @@ export const indexVectors = processor<IndexPorts>({
           receipts,
           behind,
           rejected,
+          written,
         },
         {},
         0,
@@ -82,6 +83,8 @@ export const indexVectors = processor<IndexPorts>({
     async check(partition, { index, markers, standing }) {
       standing?.check(partition)
       checkMarker((await index.read([], partition)).marker?.applied ?? -1, partition, markers)
+      const written = markers.get(partition)?.written
+      return written !== undefined && (standing?.isTalkedOver(partition, written) ?? false)
     },
   },
 
@@ -226,13 +229,20 @@ async function applyAll(
     // A watermark is about `documents`: one of an older epoch does not outlive it, one of another `vectors` does.
     ...laterLow(before ?? noLow, { epoch: batch.lowEpoch, low: batch.low }),
     at: batch.asOf,
-    written: Math.max(now(), (before?.written ?? 0) + 1),
+    written: Math.max(now(), Math.max(before?.written ?? 0, standing?.written(batch.partition) ?? 0) + 1),
   }
   await index.settle(
     left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),
     marker,
     before,
   )
+  if (batch.signal.aborted) return plans
+  // Refused, where it is another owner's, or was written by an earlier request of ours: what it would have said is not to be published.
+  const there = (await readSince([])).marker
+  if (there === null || !isSameMarker(there, marker))
+    throw new StartOver(
+      `the marker of partition ${batch.partition} in ${index.collection} is not the one that was written`,
+    )
   // Given away meanwhile, perhaps to another task of this process: what that one has seen is later.
   if (!batch.signal.aborted) markers.set(batch.partition, marker)
   return plans
@@ -240,6 +250,9 @@ async function applyAll(
 
 const isServed = (fence: Fence, { present }: KeyPlan): boolean =>
   present.content !== null && compareFences(present.content, fence) === 0
+
+const isSameMarker = (a: Marker, b: Marker): boolean =>
+  a.written === b.written && a.applied === b.applied && a.epoch === b.epoch && a.low === b.low && a.at === b.at
 
 function checkMarker(applied: number, partition: number, markers: Map<number, Marker>): void {
   const written = markers.get(partition)?.applied

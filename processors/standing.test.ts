@@ -47,6 +47,7 @@ async function twoCollections(): Promise<Two> {
       }),
       sync: load,
       progress: (partition) => [...published.values()].filter((each) => each.partition === partition),
+      isTalkedOver: () => false,
       changed: (signal) => changes.next(signal),
       pace: async () => {},
     })

@@ -19,6 +19,10 @@ export interface Standing {
   /** The batch is applied. */
   applied(batch: Batch): void
   rejected(partition: number, records: number): void
+  /** The latest marker that was published, by when it was written; 0: none. */
+  written(partition: number): number
+  /** What was published last about the partition is not of this marker or a later one: it is to be said again. */
+  isTalkedOver(partition: number, written: number): boolean
   /** For the partition's progress record. */
   told(partition: number): Pick<Progress, 'receipts' | 'behind' | 'rejected'>
 }
@@ -32,6 +36,8 @@ export interface StandingWorld {
   sync(): Promise<void>
   /** What all collections of the space have published last about a partition. */
   progress(partition: number): readonly Progress[]
+  /** What was published last about a partition of the collection does not count. */
+  isTalkedOver(partition: number): boolean
   /** Resolves when something of the above has changed since the call, or the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>
   /** Resolves when a collection that is being filled may apply so many records more, or the signal is aborted. */
@@ -51,6 +57,9 @@ export function standingIn(world: StandingWorld): Standing {
     if (now.behind !== behind)
       throw new StartOver(`${collection} follows ${now.behind ?? 'nobody'} and followed ${behind ?? 'nobody'}`)
   }
+
+  const written = (partition: number): number =>
+    world.progress(partition).find((each) => each.collection === collection)?.written ?? 0
 
   return {
     async begin({ partition }, own) {
@@ -88,6 +97,8 @@ export function standingIn(world: StandingWorld): Standing {
       const task = began.get(partition)!
       if (!task.role.serving) task.rejected += records
     },
+    written,
+    isTalkedOver: (partition, own) => world.isTalkedOver(partition) || written(partition) > own,
     told(partition) {
       const { role, receipts, rejected } = began.get(partition)!
       return { receipts, behind: role.behind, rejected: role.serving ? null : rejected }

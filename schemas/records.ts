@@ -197,6 +197,8 @@ export interface Progress {
   behind: null | string
   /** Records that a collection which does not serve could not apply; some may be counted twice. */
   rejected: null | number
+  /** When the marker that this says was written, ms since 1970, and later than every one before it: a record that comes after one of a later marker does not count. 0: not known. */
+  written: number
 }
 
 /** What became of one record, and the document's present state in the index: value of `indexed`, under the document's key. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { DeadLetter } from '../streams/dead-letters.ts'
 import type { SourcePosition } from '../streams/positions.ts'
 import { type AvroSchema, topic } from '../streams/topic.ts'
+import { isOlderProgress } from './progress-order.ts'
 import type { Control, Document, DocumentVectors, InboxDocument, Progress, Receipt, Redo } from './records.ts'
 
 /** The catalogue: every topic of the platform, and the only place where one is named. */
@@ -97,6 +98,7 @@ export const progress = topic<Progress>({
   partitions: 1,
   keyed: false,
   config: { ...compacted, 'segment.ms': String(HOUR_MS) },
+  isOlder: isOlderProgress,
 })
 
 export const deadLetters = topic<DeadLetter>({

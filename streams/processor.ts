@@ -31,8 +31,12 @@ export interface Processor<Ports = never> {
   start?(assigned: StartAt, ports: Ports): Promise<Place | null>
   /** The stage keeps something equal to the first source: what it may have missed while it was away is found by comparing. */
   readonly away?: Away<Ports>
-  /** Looked at now and then while a partition is ours and nothing is under way, so that a changed world is noticed without traffic. */
-  readonly watch?: { readonly everyMs: number; check(partition: number, ports: Ports): Promise<void> }
+  /** Looks at the world now and then while a partition is ours and nothing is under way, so that a change is noticed without traffic. */
+  readonly watch?: {
+    readonly everyMs: number
+    /** Resolves with whether the watermark is to be published again, although it has not moved. */
+    check(partition: number, ports: Ports): Promise<boolean>
+  }
   /** One outcome for each record, in order. A throw means that the world is not well: the same batch comes again. */
   process(batch: Batch, ports: Ports): Promise<readonly Outcome[]>
 }

@@ -4,7 +4,7 @@ import { Reject, Retry } from './errors.ts'
 import type { Serde } from './serde.ts'
 import { nameIn, type Scope, type Topic } from './topic.ts'
 
-/** A compacted topic as a map: its latest value for each key, read whole and then followed. */
+/** A compacted topic as a map: its latest value for each key, as the topic's `isOlder` has it, read whole and then followed. */
 export interface Table<V> {
   get(key: string): V | undefined
   entries(): Iterable<readonly [string, V]>
@@ -19,13 +19,15 @@ export interface TableOptions<V> {
   readonly scope: Scope
   /** Told each change, after the table has it. `value` is undefined when the key is gone. */
   changed?(key: string, value: V | undefined, at: { partition: number; offset: number }): void
+  /** Told each value that does not count, since it is older than the one that the table keeps. */
+  ignored?(key: string): void
   failed(error: Error): void
   readonly clock?: Clock
 }
 
 export async function openTable<V>(
   topic: Topic<V>,
-  { broker, serde, scope, changed, failed, clock = systemClock }: TableOptions<V>,
+  { broker, serde, scope, changed, ignored, failed, clock = systemClock }: TableOptions<V>,
 ): Promise<Table<V>> {
   const name = nameIn(scope, topic)
   const values = new Map<string, V>()
@@ -55,6 +57,11 @@ export async function openTable<V>(
       }
       try {
         const decoded = await decode(value)
+        const present = values.get(text)
+        if (present !== undefined && topic.isOlder?.(decoded, present)) {
+          ignored?.(text)
+          continue
+        }
         values.set(text, decoded)
         changed?.(text, decoded, { partition: fetched.partition, offset })
       } catch (error) {

@@ -78,7 +78,11 @@ export class Task<Ports> {
     })
     this.#report()
     this.#pump()
-    void watchWorld(at, context, { busy: () => this.#lanes > 0, signal: this.#stop.signal })
+    void watchWorld(at, context, {
+      busy: () => this.#lanes > 0,
+      tellAgain: () => this.#tellAgain(),
+      signal: this.#stop.signal,
+    })
   }
 
   get idle(): boolean {
@@ -344,10 +348,14 @@ export class Task<Ports> {
     this.#low = laterLow(this.#low, shown)
     states.clear(this.#held!, subjectOf({ processor: processor.name, ...this.at }))
     this.#held = null
-    this.#markedLow = -1
     // A watermark that is published is told first: whoever begins behind the records that brought it never hears of it again.
     if (!isPublished) this.#commits.release()
     this.#commit()
+    this.#tellAgain()
+  }
+
+  #tellAgain(): void {
+    this.#markedLow = -1
     this.#pump()
   }
 

@@ -16,7 +16,7 @@ interface WatchContext<Ports> {
 export async function watchWorld<Ports>(
   at: TopicPartition,
   { processor, ports, clock, states, stopped }: WatchContext<Ports>,
-  { busy, signal }: { busy(): boolean; signal: AbortSignal },
+  { busy, tellAgain, signal }: { busy(): boolean; tellAgain(): void; signal: AbortSignal },
 ): Promise<void> {
   if (processor.watch === undefined) return
   const subject = subjectOf({ processor: processor.name, ...at })
@@ -26,7 +26,8 @@ export async function watchWorld<Ports>(
     if (signal.aborted) return
     if (busy()) continue
     try {
-      await processor.watch.check(at.partition, ports)
+      const again = await processor.watch.check(at.partition, ports)
+      if (again && !signal.aborted) tellAgain()
       if (unwell !== null) states.clear(unwell, subject)
       unwell = null
     } catch (error) {

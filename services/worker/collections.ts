@@ -2,12 +2,12 @@ import type pino from 'pino'
 import type { Qdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantIndex } from '../../connectors/qdrant/vector-index.ts'
-import { generationOf, instanceOf, type Role, rolesIn } from '../../processors/collections.ts'
+import { instanceOf, type Role, rolesIn } from '../../processors/collections.ts'
 import { indexVectors } from '../../processors/index-vectors.ts'
+import { followProgress } from '../../processors/published-progress.ts'
 import { type StandingWorld, standingIn } from '../../processors/standing.ts'
 import type { Compare } from '../../processors/vector-index.ts'
-import type { Progress } from '../../schemas/records.ts'
-import { control, progress } from '../../schemas/topics.ts'
+import { control } from '../../schemas/topics.ts'
 import { Changes } from '../../streams/changes.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Retry, reasonOf } from '../../streams/errors.ts'
@@ -46,16 +46,8 @@ export async function keepCollections(options: CollectionsOptions): Promise<Coll
   const { platform, runtime, log } = options
   const { broker, serde, scope } = platform
   const changes = new Changes()
-  const published = new Map<string, Progress>()
   const shared = { broker, serde, scope, failed: runtime.failed }
-  const progressTable = await openTable(progress, {
-    ...shared,
-    changed(key, value) {
-      if (value === undefined) published.delete(key)
-      else if (generationOf(value.collection, scope) !== null) published.set(key, value)
-      changes.tell()
-    },
-  })
+  const published = await followProgress(shared, () => changes.tell())
   let roles: ReadonlyMap<string, Role> = new Map()
   const controlTable = await openTable(control, {
     ...shared,
@@ -75,8 +67,9 @@ export async function keepCollections(options: CollectionsOptions): Promise<Coll
   const worldOf = (collection: string): StandingWorld => ({
     collection,
     role: () => roles.get(collection) ?? { collection, serving: false, behind: null, filling: false },
-    sync: () => progressTable.sync(),
-    progress: (partition) => [...published.values()].filter((each) => each.partition === partition),
+    sync: () => published.sync(),
+    progress: (partition) => published.of(partition),
+    isTalkedOver: (partition) => published.isTalkedOver(collection, partition),
     changed: (signal) => changes.next(signal),
     pace,
   })
@@ -113,7 +106,7 @@ export async function keepCollections(options: CollectionsOptions): Promise<Coll
     async close() {
       closed = true
       await Promise.all([...running.values()].map((kept) => kept.close()))
-      await Promise.all([controlTable.close(), progressTable.close()])
+      await Promise.all([controlTable.close(), published.close()])
     },
   }
 }

@@ -1,6 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { indexVectors } from '../../processors/index-vectors.ts'
+import { isOlderProgress } from '../../schemas/progress-order.ts'
+import type { Progress } from '../../schemas/records.ts'
+import { progress } from '../../schemas/topics.ts'
 import type { Role } from '../platform.ts'
+import { valuesOf } from '../topic-records.ts'
 import { until } from '../until.ts'
 import type { Context, Row } from './row.ts'
 
@@ -44,9 +48,37 @@ export const partition: Row = {
         await until('both workers have partitions again', () => allHavePartitions(context), HEALED_MS_MAX)
         const seconds = (performance.now() - began) / 1_000
         most('seconds until both work again', seconds)
+        most('watermarks that came after later ones', await overtaken(context))
         say(`${direction}, and what was held ${held}: both work again ${seconds.toFixed(1)} s after`)
       }
   },
+}
+
+/** Watermarks that lie behind later ones; resolves when none of them lies last, where compaction would keep it. */
+async function overtaken({ platform }: Context): Promise<number> {
+  let count = 0
+  await until(
+    'what lies last in progress counts',
+    async () => {
+      const counting = new Map<number, Progress>()
+      const talkedOver = new Set<number>()
+      count = 0
+      for (const told of await valuesOf(platform, progress)) {
+        const { partition } = told
+        const before = counting.get(partition)
+        if (before !== undefined && isOlderProgress(told, before)) {
+          count++
+          talkedOver.add(partition)
+          continue
+        }
+        counting.set(partition, told)
+        talkedOver.delete(partition)
+      }
+      return talkedOver.size === 0 || `partitions ${[...talkedOver].join(', ')}: an overtaken watermark lies last`
+    },
+    HEALED_MS_MAX,
+  )
+  return count
 }
 
 async function allHavePartitions({ workers, platform }: Context): Promise<boolean | string> {

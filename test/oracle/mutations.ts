@@ -197,7 +197,10 @@ export const mutations: readonly Mutation[] = [
     mutate({ world }, next) {
       const raised = world.progress.filter(({ low }) => low > 0)
       const mark = one(raised, next)
-      return { ...world, progress: [...world.progress, { ...mark, low: Math.floor(next() * mark.low) }] }
+      return {
+        ...world,
+        progress: [...world.progress, { ...mark, low: Math.floor(next() * mark.low), written: LAST_MS }],
+      }
     },
   },
   {
@@ -206,7 +209,10 @@ export const mutations: readonly Mutation[] = [
     mutate({ world }, next) {
       const mark = one(world.progress, next)
       const { end } = world.documents.ends.find(({ partition }) => partition === mark.partition)!
-      return { ...world, progress: [...world.progress, { ...mark, low: end + Math.floor(next() * 5) }] }
+      return {
+        ...world,
+        progress: [...world.progress, { ...mark, low: end + Math.floor(next() * 5), written: LAST_MS }],
+      }
     },
   },
   {
@@ -423,3 +429,6 @@ function ingested({ documents, sent }: World): World['documents']['records'] {
   )
   return documents.records.filter(({ partition, offset }) => !direct.has(`${partition}/${offset}`))
 }
+
+/** Later than every marker that was written. */
+const LAST_MS = 8_640_000_000_000_000

@@ -32,6 +32,17 @@ test(`the oracle finds nothing in a world where everything is right (seed ${seed
   }
 })
 
+test('a watermark that was overtaken and came late is no finding', async () => {
+  const { progress } = right.world
+  const late = progress.findLast(({ partition, low }) =>
+    progress.some((each) => each.partition === partition && each.low > low),
+  )!
+
+  const { findings } = await judge({ ...right.world, progress: [...progress, late] }, shown)
+
+  assert.deepEqual(findings, [])
+})
+
 test('an invariant for which nothing was compared is a finding', async () => {
   const blind = { ...right.world, answers: [], resources: [] }
 

@@ -1,4 +1,6 @@
 import { parseFence } from '../../processors/fence.ts'
+import { isOlderProgress } from '../../schemas/progress-order.ts'
+import type { Progress } from '../../schemas/records.ts'
 import { kindOf } from '../index-points.ts'
 import { type History, neverSeen } from './history.ts'
 import type { Checked, Finding, World } from './world.ts'
@@ -8,18 +10,23 @@ export function checkWatermarks(world: World, { revisions }: History): Checked {
   const findings: Finding[] = []
   const found = (what: string) => findings.push({ invariant: 'I7', what })
   const ends = new Map(world.documents.ends.map(({ partition, end }) => [partition, end]))
-  const lows = new Map<number, number>()
+  const counting = new Map<number, Progress>()
   let compared = 0
-  for (const { collection, partition, low, at } of world.progress) {
+  for (const told of world.progress) {
+    const { collection, partition, low, at } = told
     if (collection !== world.collection) continue
     compared++
-    const before = lows.get(partition) ?? -1
+    const last = counting.get(partition)
+    // What is overtaken counts for no reader.
+    if (last !== undefined && isOlderProgress(told, last)) continue
+    const before = last?.low ?? -1
     const asked = world.restores.some(({ fromMs, toMs }) => at >= fromMs && at <= toMs)
     if (low < before && !asked) found(`the watermark of partition ${partition} went back from ${before} to ${low}`)
     if (low >= (ends.get(partition) ?? 0))
       found(`the watermark of partition ${partition} is ${low}, and the log ends at ${ends.get(partition)}`)
-    lows.set(partition, low)
+    counting.set(partition, told)
   }
+  const lows = new Map([...counting].map(([partition, { low }]) => [partition, low]))
   for (const { payload } of world.points.filter((point) => kindOf(point) === 'marker'))
     if (Number(payload.low) >= (ends.get(Number(payload.partition)) ?? 0))
       found(`the marker of partition ${payload.partition} says ${payload.low}, which is behind the log's end`)

@@ -74,6 +74,25 @@ export const canaries: readonly Canary[] = [
     }),
   },
   {
+    name: 'marker-not-read-back',
+    about: 'a marker that was asked to be written is told as written',
+    index: markersTakenForWritten,
+  },
+  {
+    name: 'talked-over',
+    about: 'an owner does not say again what somebody else said something older after',
+    indexing: (processor) => ({
+      ...processor,
+      watch: {
+        ...processor.watch!,
+        async check(partition, ports) {
+          await processor.watch!.check(partition, ports)
+          return false
+        },
+      },
+    }),
+  },
+  {
     name: 'commit-too-far',
     about: 'the offset that is committed is one above what is finished',
     broker: (broker) => ({
@@ -128,6 +147,23 @@ function takenForWritten(index: VectorIndex): VectorIndex {
     async apply(writes) {
       await index.apply(writes)
       for (const { manifest } of writes) written.set(manifest.key, manifest)
+    },
+  }
+}
+
+function markersTakenForWritten(index: VectorIndex): VectorIndex {
+  const written = new Map<number, Marker>()
+  return {
+    ...index,
+    async read(keys, partition) {
+      const read = await index.read(keys, partition)
+      const marker = written.get(partition) ?? read.marker
+      written.delete(partition)
+      return { ...read, marker }
+    },
+    async settle(left, marker, expected) {
+      await index.settle(left, marker, expected)
+      written.set(marker.partition, marker)
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { MemoryIndex } from '../../processors/memory-index.ts'
 import type { Manifest, Marker } from '../../processors/vector-index.ts'
+import { isOlderProgress } from '../../schemas/progress-order.ts'
 import type { DeadLetter, Document, Progress, Receipt } from '../../schemas/records.ts'
 import { deadLetters, documents, inbox, indexed, progress, vectors } from '../../schemas/topics.ts'
 import type { NewRecord, Position } from '../../streams/broker.ts'
@@ -42,10 +43,16 @@ export class Promises {
   /** After a restore: what each key must come to again before the watermarks may be believed. */
   readonly #owed = new Map<string, number>()
   readonly #partitions = new Map<string, number>()
-  readonly #told = new Map<number, number>()
-  /** Watermarks that a reader saw go back after a late record of an earlier owner. */
-  wentBack = 0
+  /** What counts of `progress`, by partition. */
+  readonly #told = new Map<number, Progress>()
+  /** Partitions of which what lies last does not count. */
+  readonly #talkedOver = new Set<number>()
+  /** Of each marker that the index ever had, by partition and when it was written: after how many restores. */
+  readonly #written = new Map<string, number>()
+  /** Records of `progress` that do not count, since what was said later came before them. */
+  talkedOver = 0
   records = 0
+  #restores = 0
 
   constructor(material: Material, store: MemoryIndex) {
     this.#material = material
@@ -124,12 +131,26 @@ export class Promises {
 
   /** What is published is true of the index as it is now. */
   async #progress({ value }: NewRecord): Promise<void> {
-    const { partition, low, applied } = (await this.#material.serde.decode(progress, value!)) as Progress
-    if (this.#behind(partition)) return
-    this.#applied(partition, { low, applied }, 'progress')
-    const before = this.#told.get(partition) ?? -1
-    if (low < before) this.wentBack++
-    this.#told.set(partition, low)
+    const told = (await this.#material.serde.decode(progress, value!)) as Progress
+    const { partition, low, written } = told
+    const before = this.#told.get(partition)
+    if (before !== undefined && isOlderProgress(told, before)) {
+      this.talkedOver++
+      this.#talkedOver.add(partition)
+      return
+    }
+    this.#talkedOver.delete(partition)
+    this.#told.set(partition, told)
+    const restores = this.#written.get(`${partition} ${written}`)
+    if (restores === undefined)
+      throw new Broken('progress says what the index did not', `low ${low} in partition ${partition}`)
+    if (before !== undefined && low < before.low && restores === this.#written.get(`${partition} ${before.written}`))
+      throw new Broken('a watermark goes back', `in partition ${partition} from ${before.low} to ${low}`)
+    if (!this.#behind(partition)) this.#applied(partition, told, 'progress')
+  }
+
+  published(partition: number): { readonly written: number; readonly isTalkedOver: boolean } {
+    return { written: this.#told.get(partition)?.written ?? 0, isTalkedOver: this.#talkedOver.has(partition) }
   }
 
   #applied(partition: number, { low, applied }: { low: number; applied: number }, where: string): void {
@@ -176,6 +197,7 @@ export class Promises {
     for (const [partition, marker] of this.#store.markers) {
       if (this.#markers.get(partition) === marker) continue
       this.#markers.set(partition, marker)
+      this.#written.set(`${partition} ${marker.written}`, this.#restores)
       this.#applied(partition, marker, 'the marker')
     }
   }
@@ -207,7 +229,7 @@ export class Promises {
     this.#seen.clear()
     this.#markers.clear()
     for (const [partition, marker] of this.#store.markers) this.#markers.set(partition, marker)
-    this.#told.clear()
+    this.#restores++
   }
 
   /** Nothing is committed whose receipt, or whose record in `vectors`, is not there. */
@@ -248,6 +270,13 @@ export class Promises {
         if (isPoison && !this.letters.has(`embed-documents ${topicId}/${partition}@${offset}`))
           throw new Broken('a rejected record has no dead letter', `${key} at ${partition}@${offset}`)
       }
+    }
+    for (const [partition, marker] of this.#store.markers) {
+      const { low } = this.#told.get(partition) ?? { low: -1 }
+      if (this.#talkedOver.has(partition))
+        throw new Broken('at rest a watermark that was overtaken lies last', `in partition ${partition}`)
+      if (low !== marker.low)
+        throw new Broken('at rest progress is not what the index says', `${partition}: ${low}, not ${marker.low}`)
     }
     for (const key of this.#store.present.keys())
       if (!this.#partitions.has(key)) throw new Broken('an orphan is in the index', key)

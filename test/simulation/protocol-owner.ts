@@ -41,7 +41,7 @@ export function* begin(committed: number, memory: Memory, rules: Rules): Convers
   return rules.minStart ? Math.min(next, committed) : next
 }
 
-/** Applies one batch: read, plan, write, read back, delete what is left, marker. `start over`: the index is not what was believed. */
+/** Applies one batch: read, plan, write, read back, delete what is left, marker, read that back. `start over`: the index is not what was believed. */
 export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Conversation<'applied' | 'start over'> {
   const byKey = Map.groupBy(batch.revisions, ({ key }) => key)
   const keys = [...byKey.keys()]
@@ -93,12 +93,17 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
     return content !== null && compareFences(content, fence) === 0
   }
   yield { kind: 'settle', left: left.filter((each) => !isServed(each)), marker: written, expected: marker }
+  const there = (yield { kind: 'read', keys: [] })!.marker
+  if (isOlder(there, memory) || there === null || !isSame(there, written)) return 'start over'
   memory.written = written
   return 'applied'
 }
 
 const isOlder = (marker: Marker | null, { written }: Memory): boolean =>
   written !== null && (marker?.applied ?? -1) < written.applied
+
+const isSame = (a: Marker, b: Marker): boolean =>
+  a.written === b.written && a.applied === b.applied && a.epoch === b.epoch && a.low === b.low && a.at === b.at
 
 /** Without the fence the last record of a key is written, whatever the index holds. */
 function planned(revisions: readonly Revision[], manifest: Manifest | null, { fence }: Rules): KeyPlan {

@@ -34,16 +34,6 @@ test('after any faults the index equals the latest documents, and no promise was
   assert.ok(totals.lostCalls > 100 && totals.repeats > 20 && totals.deadLetters > 20, JSON.stringify(totals))
 })
 
-/** An older copy was restored twice, and its marker said the same as one that had been written since. */
-for (const seed of [204_032, 216_934]) {
-  test(`a story that broke a promise once keeps it (seed ${seed})`, async () => {
-    const { broken, counts } = await simulate(storyOf(seed), shared)
-
-    assert.equal(broken, null)
-    assert.ok(counts.restores > 1, `${counts.restores} restores: the story has become another`)
-  })
-}
-
 test('the same seed is the same story, event by event', async () => {
   const trace = async () => {
     const lines: string[] = []

@@ -43,8 +43,8 @@ export interface Counts {
   deadLetters: number
   /** Chunks that nobody is shown, left at rest. */
   garbage: number
-  /** Watermarks that went back in `progress`, by a late record of an earlier owner. */
-  wentBack: number
+  /** Records of `progress` that came after one that was said later. */
+  talkedOver: number
   virtualMs: number
 }
 
@@ -120,7 +120,7 @@ class Run {
       records: 0,
       deadLetters: 0,
       garbage: 0,
-      wentBack: 0,
+      talkedOver: 0,
       virtualMs: 0,
     }
     this.#world = {
@@ -135,6 +135,7 @@ class Run {
       log: { send: () => Promise.reject(new Error('not open yet')), close: async () => {} },
       fetchBytesMax: setting.fetchBytesMax,
       fetchRepeats: ({ chance }) => setting.repeats > 0 && chance.hits(setting.repeats),
+      published: (partition) => this.#promises.published(partition),
       appended: (records, positions) => this.#checking(() => this.#promises.appended(records, positions)),
       committed: (group, positions) => void this.#checking(() => this.#promises.committed(group, positions)),
       revoked: (process) => {
@@ -179,7 +180,7 @@ class Run {
         records: this.#promises.records,
         deadLetters: [...this.#promises.letters.values()].reduce((a, b) => a + b, 0),
         garbage: this.#promises.garbage,
-        wentBack: this.#promises.wentBack,
+        talkedOver: this.#promises.talkedOver,
         virtualMs: this.#scheduler.now - START_MS,
       },
     }

@@ -2,6 +2,7 @@ import type { Engine } from '../../engine/embedder.ts'
 import { type EmbedPorts, embedDocuments } from '../../processors/embed-documents.ts'
 import { type IndexPorts, indexVectors } from '../../processors/index-vectors.ts'
 import { ingestDocuments } from '../../processors/ingest-documents.ts'
+import type { Standing } from '../../processors/standing.ts'
 import { vectorCache } from '../../processors/vector-cache.ts'
 import type { VectorIndex } from '../../processors/vector-index.ts'
 import { deadLetters } from '../../schemas/topics.ts'
@@ -33,6 +34,8 @@ export interface WorkerWorld extends BrokerWorld, IndexWorld {
   readonly material: Material
   readonly setting: Setting
   readonly wrapping: Wrapping
+  /** What counts of `progress`, and whether what lies last does not. */
+  published(partition: number): { readonly written: number; readonly isTalkedOver: boolean }
   /** A stage can never go on. */
   stopped(actor: Actor, error: Error): void
 }
@@ -82,6 +85,7 @@ export function startWorker(world: WorkerWorld, actor: Actor): Worker {
     now: clock.now,
     markers: wrapping.markers?.() ?? new Map(),
     compare: nothingMissed,
+    standing: standingOf(world),
   }
   const stages: Stage[] = [
     ...(setting.ingest ? [stage(ingestDocuments, {})] : []),
@@ -105,6 +109,21 @@ export function startWorker(world: WorkerWorld, actor: Actor): Worker {
     async close() {
       await Promise.all(runners.map((runner) => runner.close()))
     },
+  }
+}
+
+/** One collection, that serves. What is published it knows at once; what it does not, a table would tell it later. */
+function standingOf({ published }: WorkerWorld): Standing {
+  return {
+    begin: async (_at, own) => own,
+    check() {},
+    admit: async () => {},
+    speaks: () => true,
+    applied() {},
+    rejected() {},
+    written: (partition) => published(partition).written,
+    isTalkedOver: (partition, own) => published(partition).isTalkedOver || published(partition).written > own,
+    told: () => ({ receipts: null, behind: null, rejected: null }),
   }
 }
 
