@@ -100,6 +100,8 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
   }
 
   const receive = (data: RawData, isBinary: boolean): void => {
+    // One that is cut off may go on asking until it hears of that.
+    if (socket.readyState !== socket.OPEN) return
     const now = Date.now()
     if (now - secondAt >= 1_000) {
       secondAt = now

@@ -5,21 +5,22 @@ import { type Client, connect } from '../../client/client.ts'
 import type { QueryRole } from '../platform.ts'
 import { until } from '../until.ts'
 import type { Context, Row } from './row.ts'
+import { cutOffs, largeDocuments, slowReader } from './slow-readers.ts'
 
 const waves = { fast: 5, full: 30 }
 const CLIENTS_IN_WAVE = 30
-/** Under the bound of operations under way, so that it is its reading alone that is wrong. */
-const ASKED_AT_ONCE = 4
-const ASKED_MAX = 2_000
 
 /** Who reads slowly, or is gone without a word, is cut off alone. */
 export const badClients: Row = {
   id: 'F28',
   title: 'slow WebSocket reader, dead peer, reconnect storm',
   sets: ['full'],
+  // What answers take is to be the client's doing.
+  needs: { qdrant: 'own' },
   async run(context) {
-    const { load, queries, healed, atRest, count, most, expect } = context
+    const { platform, load, queries, healed, atRest, count, most, expect } = context
     await load.write(300)
+    await load.send(largeDocuments(platform))
     await atRest()
     const query = queries[0]!
     const steady = await Promise.all([watch(query), watch(query)])
@@ -27,7 +28,11 @@ export const badClients: Row = {
     const flow = load.flow(20)
 
     const dead = await deadPeer(query)
-    count('searches that the slow reader asked for', await slowReader(query))
+    for (const bound of ['bytes', 'seconds'] as const) {
+      const code = await slowReader(query, bound)
+      expect(code === SLOW_READER, `who reads slowly by ${bound} was closed with ${code}, and ${SLOW_READER} is due`)
+    }
+    count('slow readers cut off', await cutOffs(query))
     count('connections of the storm', await storm(context, query))
     await until('the dead peer is cut off', () => dead.readyState === WebSocket.CLOSED, DEAD_MS_MAX)
     await until(
@@ -39,6 +44,7 @@ export const badClients: Row = {
       60_000,
     )
     await flow.stop()
+    expect((await cutOffs(query)) === 2, `${await cutOffs(query)} were cut off for their reading, and two did not read`)
 
     await healed()
     most(
@@ -54,31 +60,9 @@ export const badClients: Row = {
   },
 }
 
+const SLOW_READER = 4510
 /** Three pings of 25 s each, and some patience. */
 const DEAD_MS_MAX = 110_000
-
-/** Asks for much and reads nothing. Resolves when the server has given it up, with how often it has asked. */
-async function slowReader(query: QueryRole): Promise<number> {
-  const socket = new WebSocket(query.url, 'freshet.v1+json')
-  await once(socket, 'message')
-  const others = (await query.metric('freshet_connections')) - 1
-  socket.pause()
-  let asked = 0
-  let closed = false
-  socket.on('error', () => {})
-  socket.on('close', () => {
-    closed = true
-  })
-  const unread = async () => {
-    for (let i = 0; i < ASKED_AT_ONCE && socket.readyState === WebSocket.OPEN && asked < ASKED_MAX; i++)
-      socket.send(JSON.stringify({ type: 'search', id: `s${asked++}`, query: 'Revision of the load', k: 100 }))
-    await delay(100)
-    return closed || (await query.metric('freshet_connections')) <= others || `after ${asked} searches`
-  }
-  await until('the slow reader is cut off', unread, 120_000)
-  socket.terminate()
-  return asked
-}
 
 /** Takes everything and answers no ping. */
 async function deadPeer(query: QueryRole): Promise<WebSocket> {

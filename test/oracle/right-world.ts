@@ -85,7 +85,7 @@ const tenants = ['acme', 'zenith']
 const keysOf = (door: Sent['door']) =>
   tenants.flatMap((tenant) => Array.from({ length: 8 }, (_, i) => `${tenant}/${door}-${i}`))
 const keys = { inbox: keysOf('inbox'), documents: keysOf('documents') }
-const resources = { memoryBytes: 100_000_000, openFiles: 40, queued: 0 }
+const resources = { heldBytes: 50_000_000, residentBytes: 100_000_000, openFiles: 40, queued: 0 }
 
 const emptyDocument = { title: null, text: 'fine', url: null, language: null, attributes: {}, cleaning: '' }
 
