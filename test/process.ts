@@ -9,6 +9,7 @@ import { until } from './until.ts'
 export interface TestProcess extends AsyncDisposable {
   readonly name: string
   readonly pid: number
+  runs(): boolean
   /** Resolves with how it ended. */
   readonly ended: Promise<string>
   /** The end of what it wrote. */
@@ -47,6 +48,7 @@ export function startProcess(
   return {
     name,
     pid: child.pid!,
+    runs: () => gone === null,
     ended,
     log: () => written,
     kill,

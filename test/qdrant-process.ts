@@ -9,6 +9,8 @@ import { freePort, startProcess, type TestProcess } from './process.ts'
 /** A Qdrant of the test's own, on one port and folder for its life, to be killed, started again and set back. */
 export interface OwnQdrant extends AsyncDisposable {
   readonly url: string
+  /** It may have ended by itself. */
+  runs(): boolean
   start(): Promise<void>
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
   /** Keeps a copy of its folder; it must not run. */
@@ -19,19 +21,21 @@ export interface OwnQdrant extends AsyncDisposable {
   empty(): void
 }
 
-export async function ownQdrant(): Promise<OwnQdrant> {
+/** `where`: the folder in which its own is made. */
+export async function ownQdrant(where: string = tmpdir()): Promise<OwnQdrant> {
   const { toolsDir, dataDir } = localSettings(process.env)
   const signal = new AbortController().signal
   const tools = setUp({ toolsDir, tools: ['python'], logDir: join(dataDir, 'logs'), signal, report: () => {} })
   const python = await tools.python
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const home = mkdtempSync(join(tmpdir(), 'freshet-qdrant-'))
+  const home = mkdtempSync(join(where, 'freshet-qdrant-'))
   const [folder, copied] = [join(home, 'data'), join(home, 'copy')]
   let server: TestProcess | null = null
   mkdirSync(folder)
   return {
     url,
+    runs: () => server?.runs() ?? false,
     async start() {
       const facade = join(repositoryDir, 'infra', 'local', 'qdrant', 'server.py')
       const args = [facade, '--host', '127.0.0.1', '--port', String(port), '--path', folder]

@@ -16,6 +16,7 @@ import { ownStack } from './own-stack.ts'
 import { openQdrantLine, type QdrantLine } from './qdrant-line.ts'
 import { watchRecovery } from './recovery.ts'
 import type { Context, Needs, RowSet } from './row.ts'
+import { smallDisk } from './small-disk.ts'
 
 /** All that a row needs to run, and what is known about it afterwards. */
 export interface Arena extends AsyncDisposable {
@@ -41,8 +42,11 @@ interface ArenaOptions {
 export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions): Promise<Arena> {
   const resources = new AsyncDisposableStack()
   try {
-    const stack = needs.stack === 'own' ? resources.use(await ownStack()) : null
-    const qdrant = needs.qdrant === 'own' || stack !== null ? resources.use(await ownQdrant()) : null
+    const disk = needs.smallDisk ? resources.use(smallDisk(needs.smallDisk.mebibytes)) : null
+    const diskUnder = (what: 'stack' | 'qdrant') => (needs.smallDisk?.under === what ? disk?.folder : undefined)
+    const stack = needs.stack === 'own' ? resources.use(await ownStack(diskUnder('stack'))) : null
+    const ownIndex = needs.qdrant === 'own' || stack !== null
+    const qdrant = ownIndex ? resources.use(await ownQdrant(diskUnder('qdrant'))) : null
     await qdrant?.start()
     // Before the platform, so that its processes end before the lines do.
     const lines = resources.use(new AsyncDisposableStack())
@@ -126,6 +130,9 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       },
       get stack() {
         return stack ?? missing('a stack of its own')
+      },
+      get disk() {
+        return disk ?? missing('a small disk')
       },
       kafkaLine: (worker) => kafkaLines.get(worker) ?? missing('a line to Kafka'),
       qdrantLine: (worker) => qdrantLines.get(worker) ?? missing('a line to Qdrant'),

@@ -11,17 +11,27 @@ export interface OwnStack extends AsyncDisposable {
   readonly dataDir: string
   /** `stack.part('kafka').kill('SIGKILL')`, `.restart()`: see infra/local/stack.ts. */
   readonly stack: Stack
+  /** Stops what still runs of it, and starts it again where its data lies: a stack of which one part has ended stops as a whole. */
+  restart(): Promise<void>
 }
 
-export async function ownStack(): Promise<OwnStack> {
+/** `folder`: where its data lies. Default: one of its own. */
+export async function ownStack(folder: string = tmpdir()): Promise<OwnStack> {
   const { toolsDir, portBase: shared } = localSettings(process.env)
   const portBase = await freeBase(Math.min(shared + OWN_BASE_DISTANCE, OWN_BASE_MAX))
-  const dataDir = mkdtempSync(join(tmpdir(), 'freshet-faults-'))
-  const stack = await startStack({ portBase, dataDir, toolsDir, parts: ['kafka', 'registry'], report() {} })
+  const dataDir = mkdtempSync(join(folder, 'freshet-faults-'))
+  const start = () => startStack({ portBase, dataDir, toolsDir, parts: ['kafka', 'registry'], report() {} })
+  let stack = await start()
   return {
     portBase,
     dataDir,
-    stack,
+    get stack() {
+      return stack
+    },
+    async restart() {
+      await stack.stop()
+      stack = await start()
+    },
     async [Symbol.asyncDispose]() {
       await stack.stop()
       rmSync(dataDir, { recursive: true, force: true })

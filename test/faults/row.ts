@@ -6,6 +6,7 @@ import type { TcpProxy } from '../tcp-proxy.ts'
 import type { KafkaLine } from './kafka-line.ts'
 import type { OwnStack } from './own-stack.ts'
 import type { QdrantLine } from './qdrant-line.ts'
+import type { SmallDisk } from './small-disk.ts'
 
 /** One fault of the campaign. The frame (`campaign.ts`) sets up what it needs, lets it run, and judges what is left. */
 export interface Row {
@@ -35,6 +36,8 @@ export interface Needs {
   readonly qdrant?: 'own'
   /** `own`: Kafka and registry that may be hurt. Default: the shared ones. */
   readonly stack?: 'own'
+  /** The data of this lie on a disk of so many MiB, which the row may fill. */
+  readonly smallDisk?: { readonly under: 'stack' | 'qdrant'; readonly mebibytes: number }
   /**
    * Each worker has a line of its own to these, which the row can hurt; to the registry all processes share one. What the test
    * itself asks and writes goes past it.
@@ -63,6 +66,8 @@ export interface Context {
   readonly qdrant: OwnQdrant
   /** With `needs.stack`. */
   readonly stack: OwnStack
+  /** With `needs.smallDisk`. */
+  readonly disk: SmallDisk
   /** With `needs.lines`: the worker's own. */
   kafkaLine(worker: Role): KafkaLine
   qdrantLine(worker: Role): QdrantLine

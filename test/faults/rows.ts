@@ -9,6 +9,7 @@ import { indexOutage } from './f11-index-outage.ts'
 import { troubledIndex } from './f12-troubled-index.ts'
 import { killedIndex } from './f13-killed-index.ts'
 import { restoredIndex } from './f14-restored-index.ts'
+import { fullDiskOfKafka, fullDiskOfQdrant } from './f15-full-disk.ts'
 import { redelivery } from './f16-redelivery.ts'
 import { shuffledRevisions } from './f17-shuffled-revisions.ts'
 import { lateUpsert } from './f18-late-upsert.ts'
@@ -41,6 +42,8 @@ export const rows: readonly Row[] = [
   troubledIndex,
   killedIndex,
   restoredIndex,
+  fullDiskOfKafka,
+  fullDiskOfQdrant,
   redelivery,
   shuffledRevisions,
   lateUpsert,
