@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DocumentVectors } from '../schemas/records.ts'
 import { vectors } from '../schemas/topics.ts'
-import { NotOwner, StartOver } from '../streams/errors.ts'
+import { NotOwner, Retry, StartOver } from '../streams/errors.ts'
 import { noLow } from '../streams/low.ts'
 import type { Batch, Input } from '../streams/processor.ts'
 import { type IndexPorts, indexVectors } from './index-vectors.ts'
@@ -44,6 +44,32 @@ test('what an earlier round of a batch wrote, and the index has no more, is writ
 
   assert.deepEqual([...index.present.keys()].sort(), ['acme/a', 'acme/b'])
   assert.equal(index.served().length, 2)
+})
+
+test('an index that is replaced between two rounds of a batch is noticed, although nothing is left to be written', async () => {
+  const index = memoryIndex()
+  const ports = portsOf(index)
+  const dying = portsOf({ ...index, settle: () => Promise.reject(new Retry('it died')) })
+  await indexVectors.process(batchOf(record('acme/a', 0, 0)), ports)
+  await assert.rejects(indexVectors.process(batchOf(record('acme/c', 2, 2)), dying), Retry)
+  const older = index.copy()
+  await indexVectors.process(batchOf(record('acme/a', 0, 0)), ports)
+  let reads = 0
+  // The first reading back says that c is not there; when it is read again it is, in a copy that has never had b.
+  const replaced: VectorIndex = {
+    ...index,
+    async read(keys, partition) {
+      if (++reads === 3) index.restore(older)
+      const read = await index.read(keys, partition)
+      return reads === 2
+        ? { ...read, manifests: read.manifests.map((manifest, i) => (i === 0 ? manifest : null)) }
+        : read
+    },
+  }
+
+  const outcome = indexVectors.process(batchOf(record('acme/b', 1, 1), record('acme/c', 2, 2)), portsOf(replaced))
+
+  await assert.rejects(outcome, StartOver)
 })
 
 test('a marker is not written over one that another owner has written meanwhile, and is not told as written', async () => {

@@ -183,11 +183,15 @@ async function applyAll(
   const plans = new Map<string, KeyPlan>()
   const left: LeftChunks[] = []
   let open = [...byKey.keys()]
-  let before = null as Marker | null
+  let before = undefined as Marker | null | undefined
   // The index may be replaced at any moment, and its client connect anew without a word: each read says whether it was.
   const readSince = async (keys: readonly string[]) => {
     const read = await index.read(keys, batch.partition)
     checkMarker(read.marker?.applied ?? -1, batch.partition, markers)
+    if (before !== undefined && isOlderMarker(read.marker, before))
+      throw new StartOver(
+        `the marker of partition ${batch.partition} in ${index.collection} is an older one than when the batch began: it was restored`,
+      )
     before = read.marker
     return read
   }
@@ -234,12 +238,12 @@ async function applyAll(
   await index.settle(
     left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),
     marker,
-    before,
+    before ?? null,
   )
   if (batch.signal.aborted) return plans
   // Refused, where it is another owner's, or was written by an earlier request of ours: what it would have said is not to be published.
-  const there = (await readSince([])).marker
-  if (there === null || !isSameMarker(there, marker))
+  const there = (await index.read([], batch.partition)).marker
+  if (!isSameMarker(there, marker))
     throw new StartOver(
       `the marker of partition ${batch.partition} in ${index.collection} is not the one that was written`,
     )
@@ -251,8 +255,14 @@ async function applyAll(
 const isServed = (fence: Fence, { present }: KeyPlan): boolean =>
   present.content !== null && compareFences(present.content, fence) === 0
 
-const isSameMarker = (a: Marker, b: Marker): boolean =>
-  a.written === b.written && a.applied === b.applied && a.epoch === b.epoch && a.low === b.low && a.at === b.at
+const isSameMarker = (a: Marker | null, b: Marker | null): boolean =>
+  a === null || b === null
+    ? a === b
+    : a.written === b.written && a.applied === b.applied && a.epoch === b.epoch && a.low === b.low && a.at === b.at
+
+/** Each write of a marker has a higher number: less, or the same on another one, is a copy's. */
+const isOlderMarker = (marker: Marker | null, before: Marker | null): boolean =>
+  before !== null && !isSameMarker(marker, before) && (marker?.written ?? -1) <= before.written
 
 function checkMarker(applied: number, partition: number, markers: Map<number, Marker>): void {
   const written = markers.get(partition)?.applied

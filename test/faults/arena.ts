@@ -162,6 +162,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
           })
         if (setBackAt !== null) restores.push({ fromMs: setBackAt, toMs: Date.now() })
         setBackAt = null
+        if (since?.atMs === Infinity) since = { ...since, atMs: Date.now() }
         return caughtUp
       },
       setBack() {
@@ -174,10 +175,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
         const ids = (await platform.broker.admin.topics()).map(({ id }) => id)
         since = { epoch, sent, atMs: Infinity, topicIds: new Set(ids) }
       },
-      async atRest(msMax = CATCH_UP_MS_MAX) {
-        await atRest(platform, msMax)
-        if (since?.atMs === Infinity) since = { ...since, atMs: Date.now() }
-      },
+      atRest: (msMax = CATCH_UP_MS_MAX) => atRest(platform, msMax),
       count(name, by = 1) {
         figures[name] = (figures[name] ?? 0) + by
       },

@@ -20,8 +20,7 @@ export const otherDocuments: Row = {
       await createdAgain(context)
       say(`accepted: all was there ${(await healed()).toFixed(1)} s after`)
       await allReady(context)
-      // For the readers: what they are answered up to here is of two topics.
-      await atRest()
+      // For the readers: what they were answered up to here is of two topics.
       await load.write(100)
       await atRest()
     }

@@ -89,8 +89,8 @@ export interface Context {
   /** These places of `documents`, as partition/offset, were removed from `vectors` before they were indexed. */
   removed(places: Iterable<string>): void
   /**
-   * `documents` and `inbox` are other topics of the same names now, and accepted: only what was sent after the first `sent` records,
-   * and answered after the next `atRest()`, is judged. Until then a document whose new revision is on its way is served as it was.
+   * `documents` and `inbox` are other topics of the same names now, and accepted: after the next `healed()` only what was sent after
+   * the first `sent` records, and answered from then on, is judged.
    */
   renewed(epoch: number, sent: number): Promise<void>
   /** Resolves when everything that was written is in the index. */

@@ -5,7 +5,6 @@ import { repositoryDir } from '../../infra/local/settings.ts'
 import { cleaningVersion } from '../../processors/clean-text.ts'
 import { ensureTopics } from '../../schemas/ensure-topics.ts'
 import { catalogue, documents } from '../../schemas/topics.ts'
-import { FIRST_EPOCH } from '../../streams/low.ts'
 import { type Point, pointsOf } from '../index-points.ts'
 import { type Load, openLoad } from '../load.ts'
 import { judge } from '../oracle/judge.ts'
@@ -85,7 +84,6 @@ async function findings({ sent }: Load): Promise<string[]> {
   const byKey = Map.groupBy(await pointsOf(platform), ({ payload }) => String(payload.key))
   const hits = [...byKey.values()].flat().map(({ payload }) => ({
     key: String(payload.key),
-    epoch: FIRST_EPOCH,
     offset: Number(payload.offset),
     ordinal: Number(payload.ordinal),
     text: String(payload.text),

@@ -23,7 +23,6 @@ export interface Answer {
 export interface AnsweredChunk {
   readonly key: string
   /** Of the revision that it is of. */
-  readonly epoch: number
   readonly offset: number
   readonly ordinal: number
   readonly text: string

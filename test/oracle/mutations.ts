@@ -1,5 +1,4 @@
 import { denseName, sparseName } from '../../connectors/qdrant/points.ts'
-import { FIRST_EPOCH } from '../../streams/low.ts'
 import { kindOf, type Point } from '../index-points.ts'
 import type { Answer } from './answers.ts'
 import type { RightWorld } from './right-world.ts'
@@ -404,13 +403,9 @@ const textAt = (right: RightWorld, key: string, offset: number): unknown =>
 function answer(right: RightWorld, key: string, offsets: readonly number[], lows: Answer['lows']): Answer {
   const last = right.world.answers.findLast(({ tenant }) => key.startsWith(`${tenant}/`))!
   const hits = offsets.flatMap((offset) =>
-    right.pointsOf(key, offset)!.chunks.map(({ payload }) => ({
-      key,
-      epoch: FIRST_EPOCH,
-      offset,
-      ordinal: Number(payload.ordinal),
-      text: String(payload.text),
-    })),
+    right
+      .pointsOf(key, offset)!
+      .chunks.map(({ payload }) => ({ key, offset, ordinal: Number(payload.ordinal), text: String(payload.text) })),
   )
   return { ...last, hits, lows, whole: [], deleted: [] }
 }

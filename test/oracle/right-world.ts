@@ -160,10 +160,7 @@ function lookAt({ now }: TestDriver, index: MemoryIndex, tenant: string): Answer
     tenant,
     atMs: now(),
     lows: new Map(markers.map(([partition, { low }]) => [partition, low])),
-    hits: served.map(({ key, fence, ordinal, text }) => {
-      const [epoch, offset] = fence.split(':').map(Number)
-      return { key, ordinal, text, epoch: epoch!, offset: offset! }
-    }),
+    hits: served.map(({ key, fence, ordinal, text }) => ({ key, ordinal, text, offset: Number(fence.split(':')[1]) })),
     whole: [...new Set(served.map(({ key }) => key))],
     deleted: manifests.flatMap(([key, { deleted, fence }]) =>
       own(key) && deleted ? [{ key, epoch: fence.epoch, offset: fence.offset }] : [],

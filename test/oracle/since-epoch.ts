@@ -1,6 +1,5 @@
 import { parseFence } from '../../processors/fence.ts'
 import { kindOf } from '../index-points.ts'
-import type { Answer } from './answers.ts'
 import type { World } from './world.ts'
 
 /** From where on the world is another one: `documents` and `inbox` are other topics of the same names, and `documents` is accepted. */
@@ -30,17 +29,8 @@ export function sinceEpoch(world: World, { epoch, sent, atMs, topicIds }: Since)
       (point) =>
         !(kindOf(point) === 'manifest' && point.payload.deleted === true && epochOf(point.payload.fence) < epoch),
     ),
-    answers: world.answers.filter((answer) => answer.atMs >= atMs).map((answer) => withoutFormer(answer, epoch)),
-  }
-}
-
-/** Unchanged content stays under the revision that brought it, also over an epoch: what its text must be, the points at rest say. */
-function withoutFormer(answer: Answer, epoch: number): Answer {
-  const former = new Set(answer.hits.flatMap((hit) => (hit.epoch < epoch ? [hit.key] : [])))
-  return {
-    ...answer,
-    hits: answer.hits.filter(({ key }) => !former.has(key)),
-    whole: answer.whole.filter((key) => !former.has(key)),
-    deleted: answer.deleted.filter((each) => each.epoch === epoch),
+    answers: world.answers
+      .filter((answer) => answer.atMs >= atMs)
+      .map((answer) => ({ ...answer, deleted: answer.deleted.filter((each) => each.epoch === epoch) })),
   }
 }

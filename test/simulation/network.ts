@@ -64,6 +64,8 @@ export class Network {
     const { scheduler, world } = this
     const number = this.calls++
     const fault = this.healed ? undefined : this.#faults.get(number)
+    // What a process was about to ask when it ended is asked by nobody.
+    if (caller.dead) return new Promise(() => {})
     if (fault !== undefined) this.counts[fault]++
     const said = `${what} (call ${number})`
     return new Promise((resolve, reject) => {

@@ -132,7 +132,7 @@ export class Promises {
   /** What is published is true of the index as it is now. */
   async #progress({ value }: NewRecord): Promise<void> {
     const told = (await this.#material.serde.decode(progress, value!)) as Progress
-    const { partition, low, written } = told
+    const { partition, low } = told
     const before = this.#told.get(partition)
     if (before !== undefined && isOlderProgress(told, before)) {
       this.talkedOver++
@@ -141,10 +141,10 @@ export class Promises {
     }
     this.#talkedOver.delete(partition)
     this.#told.set(partition, told)
-    const restores = this.#written.get(`${partition} ${written}`)
+    const restores = this.#written.get(nameOf(told))
     if (restores === undefined)
       throw new Broken('progress says what the index did not', `low ${low} in partition ${partition}`)
-    if (before !== undefined && low < before.low && restores === this.#written.get(`${partition} ${before.written}`))
+    if (before !== undefined && low < before.low && restores === this.#written.get(nameOf(before)))
       throw new Broken('a watermark goes back', `in partition ${partition} from ${before.low} to ${low}`)
     if (!this.#behind(partition)) this.#applied(partition, told, 'progress')
   }
@@ -197,7 +197,7 @@ export class Promises {
     for (const [partition, marker] of this.#store.markers) {
       if (this.#markers.get(partition) === marker) continue
       this.#markers.set(partition, marker)
-      this.#written.set(`${partition} ${marker.written}`, this.#restores)
+      this.#written.set(nameOf(marker), this.#restores)
       this.#applied(partition, marker, 'the marker')
     }
   }
@@ -290,3 +290,11 @@ export class Promises {
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength)
+
+/** Numbers of markers are given again by an owner whose clock is behind, once an older copy is back. */
+const nameOf = ({
+  partition,
+  written,
+  low,
+  applied,
+}: Pick<Marker, 'partition' | 'written' | 'low' | 'applied'>): string => `${partition} ${written} ${low} ${applied}`

@@ -37,10 +37,11 @@ test('index-vectors asks of the index what the owner of the model asks, in any c
       const asked: Asked[] = []
       const crowded = recording(index, asked, () => disturb(index, chance, copies, batch))
       memory.written = ports.markers.get(0) ?? null
-      const real = await outcomeOf(indexVectors.process(batch, { ...ports, index: crowded }))
+      const now = 1_000 * (i + 1)
+      const real = await outcomeOf(indexVectors.process(batch, { ...ports, index: crowded, now: () => now }))
 
       const revisions = batch.records.map(revisionIn)
-      const modelled = replay(applyBatch({ ...batch, revisions }, memory, rules), asked)
+      const modelled = replay(applyBatch({ ...batch, revisions, now }, memory, rules), asked)
       assert.deepEqual(
         modelled.asked,
         asked.map(({ operation }) => operation),

@@ -141,9 +141,9 @@ class Model {
     return { points: new Map(this.#points), manifests: new Map(this.#manifests), marker: this.#marker }
   }
 
-  /** Whoever waits for an answer that was on its way loses it; what a process that stands still has read, it has read. */
+  /** Whoever waits for an answer that was on its way loses it, and begins again. */
   #restore({ points, manifests, marker }: Copy): void {
-    const isTold = ({ unheard }: Actor) => this.#rules.restartOnLoss && unheard?.marker === marker
+    const isTold = ({ unheard }: Actor) => this.#rules.restartOnLoss && unheard !== undefined
     this.#actors = this.#actors.map((actor) => (isTold(actor) ? this.#owner() : actor))
     this.#points = new Map(points)
     this.#manifests = new Map(manifests)
@@ -174,7 +174,8 @@ class Model {
         const end = Math.min(this.#log.length, from + 1 + this.#chance.below(3))
         const revisions = this.#log.slice(from, end).filter((each) => each !== null)
         const through = end - 1
-        const batch = { partition: 0, topicId: 't', lowEpoch: 1, low: -1, through, asOf: ++this.#markers, revisions }
+        const now = ++this.#markers
+        const batch = { partition: 0, topicId: 't', lowEpoch: 1, low: -1, through, asOf: now, now, revisions }
         if ((yield* applyBatch(batch, memory, rules)) === 'start over') break
         const receipts = () => {
           for (let offset = from; offset < end; offset++) this.#receipts.add(offset)
@@ -229,7 +230,7 @@ class Model {
   }
 
   #writeMarker(marker: Marker, expected: Marker | null): undefined {
-    if (this.#marker !== expected && this.#rules.markerCompared) return
+    if (this.#marker !== expected) return
     this.#marker = marker
     for (const revision of this.#log.slice(0, marker.applied + 1)) {
       if (revision === null) continue

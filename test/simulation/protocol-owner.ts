@@ -26,6 +26,8 @@ export type Conversation<Result> = Generator<Operation, Result, ReadAnswer | und
 
 export type OwnedBatch = Pick<Batch, 'partition' | 'topicId' | 'through' | 'lowEpoch' | 'low' | 'asOf'> & {
   readonly revisions: readonly Revision[]
+  /** Never the same twice. */
+  readonly now: number
 }
 
 /** What the owner remembers: the marker that it last read or wrote. */
@@ -53,6 +55,7 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
   while (isFirst || open.length > 0) {
     const read = (yield { kind: 'read', keys: open })!
     if ((isFirst || rules.markerCheckedAtEachRead) && isOlder(read.marker, memory)) return 'start over'
+    if (!isFirst && rules.markerCheckedAtEachRead && isReplaced(read.marker, marker)) return 'start over'
     isFirst = false
     marker = read.marker
     for (const [i, key] of open.entries()) plans.set(key, planned(byKey.get(key)!, read.manifests[i]!, rules))
@@ -64,7 +67,8 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
     let seen: readonly (Manifest | null)[] = looking.map((key) => plans.get(key)!.present)
     if (rules.readBack) {
       const back = (yield { kind: 'read', keys: looking })!
-      if (rules.markerCheckedAtEachRead && isOlder(back.marker, memory)) return 'start over'
+      if (rules.markerCheckedAtEachRead && (isOlder(back.marker, memory) || isReplaced(back.marker, marker)))
+        return 'start over'
       marker = back.marker
       seen = back.manifests
     }
@@ -86,7 +90,7 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
     applied: Math.max(batch.through, marker?.topicId === batch.topicId ? marker.applied : -1),
     ...laterLow(marker ?? noLow, { epoch: batch.lowEpoch, low: batch.low }),
     at: batch.asOf,
-    written: (marker?.written ?? 0) + 1,
+    written: Math.max(batch.now, (marker?.written ?? 0) + 1),
   }
   const isServed = ({ key, fence }: LeftChunks) => {
     const { content } = plans.get(key)!.present
@@ -94,7 +98,7 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
   }
   yield { kind: 'settle', left: left.filter((each) => !isServed(each)), marker: written, expected: marker }
   const there = (yield { kind: 'read', keys: [] })!.marker
-  if (isOlder(there, memory) || there === null || !isSame(there, written)) return 'start over'
+  if (!isSame(there, written)) return 'start over'
   memory.written = written
   return 'applied'
 }
@@ -102,8 +106,13 @@ export function* applyBatch(batch: OwnedBatch, memory: Memory, rules: Rules): Co
 const isOlder = (marker: Marker | null, { written }: Memory): boolean =>
   written !== null && (marker?.applied ?? -1) < written.applied
 
-const isSame = (a: Marker, b: Marker): boolean =>
-  a.written === b.written && a.applied === b.applied && a.epoch === b.epoch && a.low === b.low && a.at === b.at
+const isReplaced = (marker: Marker | null, before: Marker | null): boolean =>
+  before !== null && !isSame(marker, before) && (marker?.written ?? -1) <= before.written
+
+const isSame = (a: Marker | null, b: Marker | null): boolean =>
+  a === null || b === null
+    ? a === b
+    : a.written === b.written && a.applied === b.applied && a.epoch === b.epoch && a.low === b.low && a.at === b.at
 
 /** Without the fence the last record of a key is written, whatever the index holds. */
 function planned(revisions: readonly Revision[], manifest: Manifest | null, { fence }: Rules): KeyPlan {

@@ -18,13 +18,14 @@ export const rules = {
   receiptsFirst: true,
   /** Each read says whether the index was replaced by an older copy. */
   markerCheckedAtEachRead: true,
-  /** A marker is written only over the one that was read. */
-  markerCompared: true,
   /** Compaction leaves alone what an owner, or a copy that may be restored, has not passed. */
   compactionLag: true,
   /** The audit removes only chunks below their manifest's fence: those above are being written. */
   garbageBelow: true,
-  /** Whoever waits for the index when it is replaced begins again, where the copy's marker is the one that was read. */
+  /**
+   * Whoever waits for the index when it is replaced begins again. A process that stands still just then does not, which is the one thing that is
+   * not promised (docs/guarantees.md): what it goes on with may be a batch that the copy lacks, or the removal of what is served again.
+   */
   restartOnLoss: true,
 }
 
