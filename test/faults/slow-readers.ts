@@ -87,5 +87,5 @@ const ANSWER_BYTES_MIN = HITS * ATTRIBUTES * ATTRIBUTE_CHARS
 /** Twice what the server keeps for a client. */
 const FLOOD_ANSWERS = 12
 /** Each answered before the next is asked for, as a rule: a reader that is to be cut off for its seconds stays under the bound of bytes. */
-const ASK_EVERY_MS = 500
+const ASK_EVERY_MS = 2_000
 const PATIENCE_MS = 60_000

@@ -48,7 +48,10 @@ export function checkAnswers(world: World, history: History): Checked {
         compared.I3++
         compared.I4++
         compared.I10 += hits.length
-        judge(key, hits, answer, newest.get(key) ?? -1, found)
+        const seen = newest.get(key) ?? -1
+        const own = history.revisions.get(key) ?? []
+        const wasSetBack = world.restores.some(({ toMs }) => toMs < answer.atMs)
+        judge(key, hits, answer, wasSetBack && isSameAgain(own, hits, seen) ? -1 : seen, found)
         if (!excepted) newest.set(key, Math.max(newest.get(key) ?? -1, ...hits.map(({ offset }) => offset)))
       }
       for (const { key, offset } of [...answer.deleted, ...(answer.absent ?? []).map((key) => ({ key, offset: -1 }))]) {
@@ -117,6 +120,12 @@ const claimedOf = (own: readonly Revision[], { lows }: Answer): Revision | undef
 /** Whether a deletion lies between what is served and what was seen before. */
 const isGone = (own: readonly Revision[], offset: number, newest: number): boolean =>
   own.some(({ offset: at, derived }) => at !== null && at > offset && at <= newest && derived === null)
+
+/** A copy of the index that catches up goes over the versions between in one step: where it ends like it began, it stays as it was. */
+const isSameAgain = (own: readonly Revision[], [hit]: readonly AnsweredChunk[], newest: number): boolean => {
+  const contentAt = (offset: number) => own.find(({ offset: at }) => at === offset)?.content
+  return contentAt(newest) !== undefined && contentAt(hit!.offset) === contentAt(newest)
+}
 
 /**
  * Unchanged content stays under the revision that brought it, also over others that were overtaken in the same batch. The index may

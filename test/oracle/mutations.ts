@@ -301,7 +301,7 @@ export const mutations: readonly Mutation[] = [
     invariant: 'I9',
     mutate({ world }, next) {
       const [sample] = world.resources
-      const kept = one([{ heldBytes: 2e8 }, { residentBytes: 2e9 }, { openFiles: 400 }, { queued: 3 }], next)
+      const kept = one([{ heldBytes: 9e8 }, { residentBytes: 2e9 }, { openFiles: 400 }, { queued: 3 }], next)
       return { ...world, resources: [{ ...sample!, after: { ...sample!.after, ...kept } }] }
     },
   },

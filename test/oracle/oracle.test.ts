@@ -107,6 +107,37 @@ test(`a revision that was removed before it was indexed needs no receipt once it
   assert.ok(missed.size > 0 && places.length > missed.size)
 })
 
+test('after a restore a document may be served as it was before, under the revision that had the same content', () => {
+  const key = 'acme/a'
+  const revision = (offset: number, text: string): Revision => ({
+    key,
+    partition: 0,
+    offset,
+    derived: { chunks: [{ text }] } as unknown as Revision['derived'],
+    rejected: null,
+    content: text,
+  })
+  const found = (last: string, restores: World['restores']) => {
+    const revisions = new Map([[key, [revision(5, 'same'), revision(7, 'another'), revision(9, last)]]])
+    const answerOf = (offset: number, text: string, atMs: number) => ({
+      reader: 'r',
+      tenant: 'acme',
+      atMs,
+      lows: null,
+      hits: [{ key, offset, ordinal: 0, text, epoch: 1 }],
+      whole: [key],
+      deleted: [],
+    })
+    const world = { answers: [answerOf(9, last, 1), answerOf(5, 'same', 9)], restores } as unknown as World
+    return checkAnswers(world, { revisions } as unknown as History).findings.map(({ invariant }) => invariant)
+  }
+  const restored = [{ fromMs: 3, toMs: 6 }]
+
+  assert.deepEqual(found('same', restored), [])
+  assert.deepEqual(found('same', []), ['I3'])
+  assert.deepEqual(found('last', restored), ['I3'])
+})
+
 for (const { name, invariant, mutate } of [...mutations, ...replayMutations]) {
   test(`the oracle finds ${name}, ${rounds} times out of ${rounds} (seed ${seed})`, async () => {
     const next = random(seed)

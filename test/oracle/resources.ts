@@ -33,9 +33,11 @@ export function checkResources({ resources }: Pick<World, 'resources'>): Checked
   return { findings, compared: { I9: resources.length } }
 }
 
+/** What a worker may keep of vectors, by default. */
+const VECTOR_CACHE_BYTES = 64 * 1024 * 1024
 /** A process that has worked holds more than one that has not: caches fill, code is compiled. */
 const MEMORY_GROWTH_MAX = 1.5
-const HELD_SLACK_BYTES = 64 * 1024 * 1024
+const HELD_SLACK_BYTES = 64 * 1024 * 1024 + VECTOR_CACHE_BYTES
 /** The allocator below V8 keeps what was freed in pieces. */
 const RESIDENT_SLACK_BYTES = 192 * 1024 * 1024
 /** Connections that a client keeps for later. */
