@@ -21,7 +21,9 @@ export async function regenerated(page: string): Promise<string> {
   return (await Promise.all(written)).join('')
 }
 
-export const pages: readonly string[] = ['operations.md', 'protocol.md'].map((name) => join(import.meta.dirname, name))
+export const pages: readonly string[] = ['operations.md', 'protocol.md', 'evidence/README.md'].map((name) =>
+  join(import.meta.dirname, name),
+)
 
 const root = join(import.meta.dirname, '..')
 
@@ -33,11 +35,71 @@ const tables: Readonly<Record<string, () => string | Promise<string>>> = {
   topics,
   commands,
   limits,
+  faults,
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n')
+}
+
+interface FaultReport {
+  readonly set: string
+  readonly seed: number
+  readonly commit: string
+  readonly rows: readonly {
+    readonly id: string
+    readonly title: string
+    readonly result: string
+    readonly counts?: Readonly<Record<'events' | 'kills' | 'documents' | 'points' | 'offsets' | 'answers', number>>
+    readonly figures: Readonly<Record<string, number>>
+  }[]
+}
+
+/** One line for each run of a row of the fault campaign, row by row, oldest commit first. */
+function faults(): string {
+  const folder = join(import.meta.dirname, 'evidence')
+  const reports = readdirSync(folder)
+    .filter((name) => /^faults-.*\.json$/.test(name))
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as FaultReport)
+  const ids = [...new Set(reports.flatMap(({ rows }) => rows.map(({ id }) => id)))]
+  const lines = ids.flatMap((id) =>
+    reports.flatMap(({ set, seed, commit, rows }) =>
+      rows
+        .filter((row) => row.id === id)
+        .map(({ title, result, counts, figures }) => [
+          id,
+          title,
+          `${seed}, ${set}`,
+          code(commit),
+          ...(['events', 'kills', 'documents', 'points', 'offsets', 'answers'] as const).map((name) =>
+            counts === undefined ? '' : counts[name].toLocaleString('en'),
+          ),
+          figures['recovery seconds'] === undefined ? '' : `${figures['recovery seconds'].toFixed(1)} s`,
+          result,
+        ]),
+    ),
+  )
+  const order = new Map(ids.map((id) => [id, Number(/\d+/.exec(id)?.[0] ?? 0)]))
+  lines.sort((a, b) => order.get(a[0]!)! - order.get(b[0]!)!)
+  return table(
+    [
+      'row',
+      'fault',
+      'seed, set',
+      'commit',
+      'events',
+      'kills',
+      'documents',
+      'points',
+      'offsets',
+      'answers read',
+      'recovery',
+      'result',
+    ],
+    lines,
+  )
 }
 
 const code = (text: unknown): string => `\`${String(text)}\``

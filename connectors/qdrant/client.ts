@@ -1,6 +1,21 @@
+import { subscribe } from 'node:diagnostics_channel'
+import type { ClientHttp2Stream, Http2Session } from 'node:http2'
 import { type CallOptions, Code, ConnectError } from '@connectrpc/connect'
 import { QdrantClient } from '@qdrant/js-client-grpc'
 import { Reject, Retry, StartOver } from '../../streams/errors.ts'
+
+/**
+ * connect-node 2.1.2 destroys a session with an error when Qdrant says that it goes away, and where the next request comes in that very
+ * moment takes its listener off before the error is told: an error event that nobody hears ends the process.
+ */
+const heard = new WeakSet<Http2Session>()
+subscribe('http2.client.stream.created', (message) => {
+  const { session } = (message as { stream: ClientHttp2Stream }).stream
+  if (session === undefined || heard.has(session)) return
+  heard.add(session)
+  // Whoever has a request on it hears of it there.
+  session.on('error', () => {})
+})
 
 export type Points = ReturnType<typeof QdrantClient.prototype.api<'points'>>
 export type Collections = ReturnType<typeof QdrantClient.prototype.api<'collections'>>
