@@ -262,3 +262,47 @@ test('a comparison that ends the process is not counted against the record that 
   assert.deepEqual([...new Set(worked.flat())], ['a'])
   assert.equal((await driver.values(sink)).at(-1)?.text, 'a')
 })
+
+test('a batch that ends the process is not taken for a record of another partition that goes alone', async () => {
+  const clock = virtualClock()
+  let begun = false
+  const stage = processor<object>({
+    name: 'copy-records',
+    from: [shared],
+    to: [sink],
+    batch: { recordsMax: 10, bytesMax: 10_000 },
+    onReject: 'erase',
+    async process({ records }) {
+      const texts = records.map(({ value }) => (value as { text: string }).text)
+      begun ||= texts.some((text) => text.endsWith('bomb'))
+      await (begun && texts.some((text) => text.endsWith('bomb')) ? new Promise(() => {}) : clock.wait(50))
+      return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
+    },
+  })
+  await using driver = await testDriver(stage, {}, { partitions: 3, clock })
+  const untilRejected = async (count: number) => {
+    for (let i = 1; i <= 40 && (await driver.rejected()).length < count; i++) {
+      for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
+      if (!begun) break
+      begun = false
+      await driver.crash()
+    }
+  }
+  const pipe = (text: string, partition: number) => driver.pipe({ key: `acme/${text}`, value: { text }, partition })
+  await pipe('first bomb', 0)
+  await untilRejected(1)
+  await driver.stop()
+
+  // From here on the records of partition 0 go alone, and those of partition 1 do not.
+  await pipe('sound', 0)
+  await pipe('second bomb', 1)
+  begun = false
+  await driver.start()
+  await untilRejected(2)
+  await driver.advance(20_000)
+
+  assert.deepEqual(
+    (await driver.rejected()).map(({ key }) => key),
+    ['acme/first bomb', 'acme/second bomb'],
+  )
+})

@@ -156,15 +156,17 @@ export class Task<Ports> {
     return { records: [], through: this.#state.low }
   }
 
-  /** A record that goes alone does so in the whole process: what ends it then is this record and no other. */
+  /** A record that goes alone does so in the whole process: what ends it then is this record and no other, and no batch of others either. */
   async #run(taken: Taken): Promise<void> {
     const [first] = taken.records
-    if (first === undefined || !this.#commits.isolates(first.offset)) return this.#handle(taken)
-    const done = await this.#context.alone.take()
+    const { alone, clock } = this.#context
+    const patience = () => clock.wait(PATIENCE_MS, this.#stop.signal)
+    const isAlone = first !== undefined && this.#commits.isolates(first.offset)
+    const done = await (isAlone ? alone.take(patience) : alone.share(patience))
     try {
       this.#stop.signal.throwIfAborted()
       await this.#handle(taken)
-      await this.#commits.attemptOver(first.offset, this.#state.low + 1, this.#asOf)
+      if (isAlone) await this.#commits.attemptOver(first.offset, this.#state.low + 1, this.#asOf)
     } finally {
       done()
     }
@@ -396,5 +398,7 @@ async function patientOwner<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Longer than a batch takes that waits for nothing but itself. */
+const PATIENCE_MS = 10_000
 /** Received and not finished, per partition; above it the partition is paused (K10, K15). */
 const QUEUED_BYTES_MAX = 16 * 1024 * 1024
