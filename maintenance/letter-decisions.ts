@@ -18,7 +18,7 @@ export async function writeDecisions(
       topic: nameIn(scope, control),
       partition: partitionOf(decisionKey(id), control.partitions as number),
       key: decisionKey(id),
-      value: serde.encode(control, { serving: null, topic: null, deadLetter: decision }),
+      value: serde.encode(control, { deadLetter: decision }),
     })),
   )
 }

@@ -1,6 +1,20 @@
 // Generated from the .avsc files by schemas/generate.ts; do not edit.
 
-/** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, or dead-letter/<id>. */
+/** What somebody did with admin rights: value of `actions`. */
+export interface Action {
+  /** When, ms since 1970. */
+  at: number
+  /** Who: user@host for the command line, else the principal. */
+  by: string
+  /** The command, like keys create. */
+  what: string
+  /** What it was done to. */
+  subject: string
+  /** One line more, without secrets. */
+  detail: string
+}
+
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, or tenants/<tenant>. */
 export interface Control {
   /** Under the key serving: what query nodes read. */
   serving: null | Serving
@@ -10,6 +24,10 @@ export interface Control {
   deadLetter: null | DeadLetterDecision
   /** Under collections/<name>: what that collection is kept for. Which one serves is under serving alone. */
   collection: null | CollectionState
+  /** Under keys/<id>: an API key. */
+  apiKey: null | ApiKey
+  /** Under tenants/<tenant>: what is admitted of it. A tenant without a record has the configured quotas. */
+  tenant: null | TenantQuota
 }
 
 export interface Serving {
@@ -52,6 +70,44 @@ export interface CollectionState {
   behind: null | string
   /** The token up to which it was found equal to `documents`. */
   asOf: null | string
+}
+
+export interface ApiKey {
+  /** Of the secret, in hexadecimal; the secret itself is nowhere. */
+  sha256: string
+  /** For people. */
+  name: string
+  /** All that the key reads and writes belongs to it. */
+  tenant: string
+  /** search, ask, publish, subscribe, infer, admin. */
+  scopes: string[]
+  /** Sees documents whose acl names one of these; * sees all of the tenant. */
+  groups: string[]
+  /** When, ms since 1970. */
+  createdAt: number
+  /** Who created it: user@host, or the principal. */
+  by: string
+  /** Not good from then on, ms since 1970. */
+  expiresAt: null | number
+  /** Not good since then, ms since 1970. */
+  revokedAt: null | number
+  /** Its own limit; null: the configured one. */
+  requestsPerSecond: null | number
+  /** As above, of texts that are embedded. */
+  embeddedTokensPerMinute: null | number
+  /** As above, of answers. */
+  generatedTokensPerMinute: null | number
+}
+
+export interface TenantQuota {
+  /** Admitted before `documents`; null: the configured quota. */
+  documentsPerSecond: null | number
+  /** As above. */
+  bytesPerSecond: null | number
+  /** As above. */
+  embeddedTokensPerMinute: null | number
+  /** The tenant was erased then, ms since 1970; nothing is admitted. */
+  erasedAt: null | number
 }
 
 /** A record that can never succeed, untouched: value of `dead-letters`, under the record's key where that is text. Its identity is (stage, topicId, partition, offset). */

@@ -3,7 +3,7 @@ import type { DeadLetter } from '../streams/dead-letters.ts'
 import type { SourcePosition } from '../streams/positions.ts'
 import { type AvroSchema, topic } from '../streams/topic.ts'
 import { isOlderProgress } from './progress-order.ts'
-import type { Control, Document, DocumentVectors, InboxDocument, Progress, Receipt, Redo } from './records.ts'
+import type { Action, Control, Document, DocumentVectors, InboxDocument, Progress, Receipt, Redo } from './records.ts'
 
 /** The catalogue: every topic of the platform, and the only place where one is named. */
 
@@ -120,6 +120,15 @@ export const control = topic<Control>({
   config: compacted,
 })
 
+export const actions = topic<Action>({
+  name: 'actions',
+  about: 'What was done with admin rights: who, what, when.',
+  schema: schema('action'),
+  partitions: 1,
+  keyed: false,
+  config: { ...byTime(365), 'message.timestamp.type': 'LogAppendTime' },
+})
+
 export const catalogue = [
   inbox,
   documents,
@@ -130,4 +139,5 @@ export const catalogue = [
   progress,
   deadLetters,
   control,
+  actions,
 ] as const

@@ -63,7 +63,7 @@ export async function openEpochs(
   const record = async (identity: Identity): Promise<void> => {
     const producer = await broker.producer()
     try {
-      const value = serde.encode(control, { serving: null, topic: identity, deadLetter: null, collection: null })
+      const value = serde.encode(control, { topic: identity })
       const partition = partitionOf(key, control.partitions as number)
       await producer.send([{ topic: nameIn(scope, control), partition, key, value }])
     } finally {

@@ -53,7 +53,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
   const producer = await broker.producer()
 
   const write = async (key: string, record: Partial<Control>): Promise<void> => {
-    const value = serde.encode(control, { ...NOTHING, ...record })
+    const value = serde.encode(control, record)
     const partition = partitionOf(key, control.partitions as number)
     await producer.send([{ topic: nameIn(scope, control), partition, key, value }])
   }
@@ -126,8 +126,6 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
     },
   }
 }
-
-const NOTHING: Control = { serving: null, topic: null, deadLetter: null, collection: null }
 
 function progressIn(records: Iterable<readonly [string, Progress]>, scope: Scope): Map<string, Map<number, Progress>> {
   const found = new Map<string, Map<number, Progress>>()

@@ -1,0 +1,72 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { z } from 'zod'
+
+/** What a caller may do. `admin` does not include the others. */
+export const scopes = ['search', 'ask', 'publish', 'subscribe', 'infer', 'admin'] as const
+export type Scope = (typeof scopes)[number]
+
+/** A document's groups are narrowed by these: see `groups` below. */
+export const EVERY_GROUP = '*'
+
+const principal = z.strictObject({
+  tenant: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/),
+  subject: z.string().min(1).max(256),
+  scopes: z.array(z.enum(scopes)).readonly(),
+  groups: z.array(z.string().min(1).max(128)).max(256).readonly(),
+  expiresAt: z.number().int().nullable(),
+})
+
+/**
+ * Who asks, as the gateway found out. The tenant of every read and write is this one, and nothing that the caller sends names
+ * another.
+ */
+export interface Principal {
+  readonly tenant: string
+  /** `key:<id>` or `jwt:<sub>`: for logs and audit records. */
+  readonly subject: string
+  readonly scopes: readonly Scope[]
+  /** Documents with an `acl` are shown to those who are in one of its groups; `*` is in every one. */
+  readonly groups: readonly string[]
+  /** A connection ends then at the latest, ms since 1970. null: it does not expire. */
+  readonly expiresAt: number | null
+}
+
+/**
+ * How the gateway tells a service behind it who asks: `v1.<principal>.<until>.<HMAC-SHA-256>`, each in base64url, good for a
+ * moment. Whoever reaches the service by another way has no secret, and is nobody.
+ */
+export const PRINCIPAL_HEADER = 'x-freshet-principal'
+
+export function signPrincipal(principal: Principal, secret: string, now: number): string {
+  const body = `v1.${Buffer.from(JSON.stringify(principal)).toString('base64url')}.${now + GOOD_MS}`
+  return `${body}.${mac(body, secret)}`
+}
+
+/** null for what was not signed with one of the secrets, what is too old, and what is no principal. */
+export function verifyPrincipal(
+  header: string | readonly string[] | undefined,
+  secrets: readonly string[],
+  now: number,
+): Principal | null {
+  if (typeof header !== 'string' || header.length > HEADER_CHARS_MAX) return null
+  const parts = header.split('.')
+  const [version, encoded, until, given] = parts
+  if (parts.length !== 4 || version !== 'v1' || encoded === undefined || given === undefined) return null
+  const body = header.slice(0, header.lastIndexOf('.'))
+  if (!secrets.some((secret) => isEqual(mac(body, secret), given))) return null
+  if (!(Number(until) > now)) return null
+  const parsed = principal.safeParse(JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8')))
+  if (!parsed.success || (parsed.data.expiresAt !== null && parsed.data.expiresAt <= now)) return null
+  return parsed.data
+}
+
+const mac = (body: string, secret: string): string => createHmac('sha256', secret).update(body).digest('base64url')
+
+function isEqual(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)]
+  return left.length === right.length && timingSafeEqual(left, right)
+}
+
+/** From the gateway to the service, clocks of one network apart. */
+const GOOD_MS = 30_000
+const HEADER_CHARS_MAX = 48 * 1024
