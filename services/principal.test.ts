@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Principal, signPrincipal, verifyPrincipal } from './principal.ts'
+import { noOwnLimits, type Principal, signPrincipal, verifyPrincipal } from './principal.ts'
 
 const now = 1_000_000
 const ada: Principal = {
@@ -9,6 +9,7 @@ const ada: Principal = {
   scopes: ['search'],
   groups: ['hr'],
   expiresAt: now + 10_000,
+  limits: noOwnLimits,
 }
 
 test('a service knows the principal that the gateway signed, also with a secret that is being replaced', () => {

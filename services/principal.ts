@@ -14,6 +14,11 @@ const principal = z.strictObject({
   scopes: z.array(z.enum(scopes)).readonly(),
   groups: z.array(z.string().min(1).max(128)).max(256).readonly(),
   expiresAt: z.number().int().nullable(),
+  limits: z.strictObject({
+    requestsPerSecond: z.number().nullable(),
+    embeddedTokensPerMinute: z.number().nullable(),
+    generatedTokensPerMinute: z.number().nullable(),
+  }),
 })
 
 /**
@@ -29,6 +34,20 @@ export interface Principal {
   readonly groups: readonly string[]
   /** A connection ends then at the latest, ms since 1970. null: it does not expire. */
   readonly expiresAt: number | null
+  readonly limits: OwnLimits
+}
+
+/** null: the configured one. */
+export interface OwnLimits {
+  readonly requestsPerSecond: number | null
+  readonly embeddedTokensPerMinute: number | null
+  readonly generatedTokensPerMinute: number | null
+}
+
+export const noOwnLimits: OwnLimits = {
+  requestsPerSecond: null,
+  embeddedTokensPerMinute: null,
+  generatedTokensPerMinute: null,
 }
 
 /**
