@@ -8,6 +8,7 @@ import { Fatal } from '../streams/errors.ts'
  * The configuration of every role. Each field is set by the file, over it by the environment (`FRESHET_` and the name in
  * capitals), over that by a flag. Nothing else reads `process.env`.
  */
+const SECRET = { secret: true } as const
 const port = z.coerce.number().int().min(1).max(65_535)
 const count = z.coerce.number().int().min(1)
 
@@ -23,10 +24,7 @@ export const platformConfig = z.strictObject({
   kafka: z.string().optional().describe('Kafka brokers, host:port separated by commas. Default: the local stack’s.'),
   registry: z.url().optional().describe('Schema registry with Confluent’s API. Default: the local stack’s.'),
   qdrantUrl: z.url().optional().describe('Qdrant’s gRPC address. Default: the local stack’s.'),
-  qdrantApiKey: z
-    .string()
-    .optional()
-    .describe('Qdrant’s API key; a secret, so better in the environment than in the file.'),
+  qdrantApiKey: z.string().optional().meta(SECRET).describe('Qdrant’s API key.'),
   topicPrefix: z
     .string()
     .regex(/^[A-Za-z0-9._-]*$/, 'may hold letters, digits, dots, underscores and hyphens')
@@ -124,6 +122,96 @@ export const queryConfig = platformConfig.extend({
   engine: z.enum(['model', 'hash']).default('model').describe('As for the worker; both must agree.'),
 })
 
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== ''),
+)
+const origins = list.pipe(z.array(z.url()))
+const amount = z.coerce.number().positive()
+
+/** Whoever takes callers in needs these to know who they are. */
+const credentialShape = {
+  internalSecret: z
+    .string()
+    .transform((text) => text.split(',').map((each) => each.trim()))
+    .pipe(z.array(z.string().min(32, 'each secret needs 32 characters or more')).min(1))
+    .optional()
+    .meta(SECRET)
+    .describe(
+      'What the gateway signs principals with, for the services behind it: several with commas between, of which the first signs and all are good.',
+    ),
+  jwtIssuer: z.string().optional().describe('Who issues JWTs, as in their claim iss. Default: only API keys are good.'),
+  jwtAudience: z.string().default('freshet').describe('Whom JWTs must be for, as in their claim aud.'),
+  jwtJwksUrl: z.url().optional().describe('Where the issuer’s keys are. Default: .well-known/jwks.json of the issuer.'),
+  jwtAlgorithms: list
+    .pipe(
+      z
+        .array(z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']))
+        .min(1),
+    )
+    .default(['RS256', 'ES256', 'EdDSA'])
+    .describe('Algorithms that JWTs may be signed with.'),
+  jwtTenantClaim: z.string().min(1).default('tenant').describe('The claim that names the tenant.'),
+  origins: origins
+    .default([])
+    .describe('Origins of web pages that may call, with commas between, like https://app.example. Others are refused.'),
+}
+
+export const gatewayConfig = platformConfig.extend({
+  ...credentialShape,
+  gatewayHost: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address that the gateway listens on; the only role that may do so beyond loopback.'),
+  gatewayPort: port.optional().describe('The public door. Default: portBase + 43.'),
+  gatewayAdminPort: port.optional().describe('Port of the gateway’s metrics and health. Default: portBase + 94.'),
+  tlsCert: z
+    .string()
+    .optional()
+    .describe('File with the certificate chain, PEM; read again when it changes. Default: plain HTTP.'),
+  tlsKey: z.string().optional().describe('File with the private key of tlsCert, PEM.'),
+  queryUpstreams: origins
+    .optional()
+    .describe('Instances of the query service, with commas between. Default: the local one.'),
+  inferenceUpstreams: origins.default([]).describe('Instances of the inference service.'),
+  orchestratorUpstreams: origins.default([]).describe('Instances of the orchestrator.'),
+  requestsPerSecond: amount
+    .default(50)
+    .describe('Requests of one key or subject, where the key has no limit of its own.'),
+  requestsBurst: amount.default(100).describe('Requests at once.'),
+  bodyBytesMax: count.default(17 * 1024 * 1024).describe('Bound of a request’s body, bytes.'),
+  connectionsMax: count.default(10_000).describe('Open connections; more are refused.'),
+  connectionsPerAddressMax: count.default(512).describe('Open connections of one address.'),
+  socketsPerSubjectMax: count.default(256).describe('Open WebSockets of one key or subject.'),
+  requestTimeoutMs: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(30_000)
+    .describe('Until a request is there whole, and until a service begins its answer, ms.'),
+})
+
+export type GatewayConfig = z.infer<typeof gatewayConfig>
+type CredentialConfig = Pick<
+  GatewayConfig,
+  'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'jwtAlgorithms' | 'jwtTenantClaim'
+>
+
+/** null: only API keys are good. */
+export function jwtSettings({ jwtIssuer, jwtAudience, jwtJwksUrl, jwtAlgorithms, jwtTenantClaim }: CredentialConfig) {
+  if (jwtIssuer === undefined) return null
+  return {
+    issuer: jwtIssuer,
+    audience: jwtAudience,
+    jwksUrl: jwtJwksUrl ?? `${jwtIssuer.replace(/\/$/, '')}/.well-known/jwks.json`,
+    algorithms: jwtAlgorithms,
+    tenantClaim: jwtTenantClaim,
+  }
+}
+
 export type PlatformConfig = z.infer<typeof platformConfig>
 export type WorkerConfig = z.infer<typeof workerConfig>
 export type QueryConfig = z.infer<typeof queryConfig>
@@ -144,6 +232,7 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     const candidates: [unknown, string][] = [
       [flags[name], `the flag --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`],
       [env[variable] === '' ? undefined : env[variable], variable],
+      ...secretFile(schema, name, env),
       [fromFile[name], file ?? ''],
     ]
     const given = candidates.find(([value]) => value !== undefined)
@@ -151,7 +240,7 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     merged[name] = given[0]
     origin.set(name, given[1])
   }
-  const known = new Set([...Object.keys(workerConfig.shape), ...Object.keys(queryConfig.shape)])
+  const known = new Set([workerConfig, queryConfig, gatewayConfig].flatMap(({ shape }) => Object.keys(shape)))
   const unknown = Object.keys(fromFile).filter((name) => !known.has(name))
   const parsed = schema.safeParse(merged)
   const faults = unknown.map((name) => `${name} in ${file} is not a setting`)
@@ -159,7 +248,7 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     for (const { path, message } of parsed.error.issues) {
       const name = String(path[0])
       faults.push(
-        `${name} from ${origin.get(name)} is ${isSecret(name) ? 'set' : JSON.stringify(merged[name])}: ${message}`,
+        `${name} from ${origin.get(name)} is ${isSecret(schema, name) ? 'set' : JSON.stringify(merged[name])}: ${message}`,
       )
     }
   }
@@ -170,7 +259,20 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
 export const variableOf = (name: string): string =>
   `FRESHET_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
-const isSecret = (name: string): boolean => /key|secret|password|token/i.test(name)
+/** Settings whose value is never shown. Each can be in a file: `FRESHET_NAME_FILE`. */
+export const isSecret = (schema: z.ZodObject, name: string): boolean =>
+  (schema.shape[name] as z.ZodType | undefined)?.meta()?.secret === true
+
+function secretFile(schema: z.ZodObject, name: string, env: ConfigSources['env']): [unknown, string][] {
+  const variable = `${variableOf(name)}_FILE`
+  const path = env[variable]
+  if (!isSecret(schema, name) || path === undefined || path === '') return []
+  try {
+    return [[readFileSync(path, 'utf8').trim(), `${path} (from ${variable})`]]
+  } catch (cause) {
+    throw new Fatal(`the file ${path} (from ${variable}) cannot be read`, { cause })
+  }
+}
 
 function readFile(path: string): Record<string, unknown> {
   try {
@@ -183,8 +285,17 @@ function readFile(path: string): Record<string, unknown> {
 }
 
 /** The ports that the roles listen on. */
-export function rolePorts({ portBase, workerPort, queryPort, queryAdminPort }: PortSettings): RolePorts {
+export function rolePorts({
+  portBase,
+  workerPort,
+  queryPort,
+  queryAdminPort,
+  gatewayPort,
+  gatewayAdminPort,
+}: PortSettings): RolePorts {
   return {
+    gateway: gatewayPort ?? portBase + 43,
+    gatewayAdmin: gatewayAdminPort ?? portBase + 94,
     worker: workerPort ?? portBase + 90,
     query: queryPort ?? portBase + 80,
     queryAdmin: queryAdminPort ?? portBase + 91,
@@ -196,9 +307,15 @@ interface PortSettings {
   readonly workerPort?: number | undefined
   readonly queryPort?: number | undefined
   readonly queryAdminPort?: number | undefined
+  readonly gatewayPort?: number | undefined
+  readonly gatewayAdminPort?: number | undefined
 }
 
 interface RolePorts {
+  /** The public door. */
+  readonly gateway: number
+  /** Metrics and health. */
+  readonly gatewayAdmin: number
   /** Metrics and health. */
   readonly worker: number
   /** WebSocket. */

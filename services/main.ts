@@ -1,5 +1,5 @@
 import { Fatal, reasonOf } from '../streams/errors.ts'
-import { loadConfig, queryConfig, workerConfig } from './config.ts'
+import { gatewayConfig, loadConfig, queryConfig, workerConfig } from './config.ts'
 
 /** `node services/main.ts <role>`: one program, one image, role by argument. */
 const roles: Record<string, () => Promise<void>> = {
@@ -10,6 +10,10 @@ const roles: Record<string, () => Promise<void>> = {
   async query() {
     const { runQuery } = await import('./query/query.ts')
     await runQuery(loadConfig(queryConfig, { env: process.env }))
+  },
+  async gateway() {
+    const { runGateway } = await import('./gateway/gateway.ts')
+    await runGateway(loadConfig(gatewayConfig, { env: process.env }))
   },
 }
 

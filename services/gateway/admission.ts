@@ -1,0 +1,96 @@
+import type { Authentication } from '../authentication.ts'
+import { credentialIn } from '../authentication.ts'
+import { Buckets, type Limit, type Taken } from '../limits.ts'
+import type { Principal, Scope } from '../principal.ts'
+import { Refusal } from './refusal.ts'
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+
+export interface AdmissionPorts {
+  readonly authentication: Authentication
+  readonly origins: readonly string[]
+  /** Of who has no limit of its own. */
+  readonly requests: Limit
+  readonly now: () => number
+}
+
+/** Who is let in, before any work is done: origin, credential, scope, rate. Each throws a `Refusal`. */
+export class Admission {
+  readonly #ports: AdmissionPorts
+  readonly #requests = new Buckets()
+  /** Of addresses whose credentials were not good, so that secrets cannot be tried out. */
+  readonly #failures = new Buckets()
+
+  constructor(ports: AdmissionPorts) {
+    this.#ports = ports
+  }
+
+  /** A browser always names the page's origin, also where a name was made to point at this machine. */
+  checkOrigin({ origin }: Headers): void {
+    if (origin === undefined || this.allows(String(origin))) return
+    throw new Refusal(
+      403,
+      'origin_refused',
+      `pages of ${String(origin).slice(0, 200)} may not call; add it to FRESHET_ORIGINS`,
+    )
+  }
+
+  allows(origin: string): boolean {
+    return this.#ports.origins.includes(origin)
+  }
+
+  async principal(headers: Headers, address: string): Promise<Principal> {
+    const { authentication, now } = this.#ports
+    const credential = credentialIn(headers)
+    if (credential === null) throw unauthenticated('there is no credential; send Authorization: Bearer or x-api-key')
+    const guesses = this.#failures.take(address, 0, GUESSES, now())
+    if (guesses.remaining < 1)
+      throw new Refusal(429, 'rate_limited', 'too many credentials of this address were not good', {
+        'retry-after': String(Math.ceil(1 / GUESSES.perSecond)),
+      })
+    const identified = typeof credential === 'string' ? await authentication.identify(credential) : credential
+    if (!('refused' in identified)) return identified
+    this.#failures.charge(address, 1, GUESSES, now())
+    throw unauthenticated(identified.refused)
+  }
+
+  checkScope({ scopes }: Principal, wanted: readonly Scope[]): void {
+    if (wanted.some((scope) => scopes.includes(scope))) return
+    throw new Refusal(
+      403,
+      'scope_missing',
+      `the credential has ${scopes.length === 0 ? 'no scope' : scopes.join(', ')}, and ${wanted.join(' or ')} is needed`,
+    )
+  }
+
+  /** Answers the headers that tell the caller how much is left. */
+  take({ subject, tenant, limits }: Principal): Record<string, string> {
+    const own = limits.requestsPerSecond
+    const limit = own === null ? this.#ports.requests : { perSecond: own, burst: Math.max(1, 2 * own) }
+    const taken = this.#requests.take(`${tenant} ${subject}`, 1, limit, this.#ports.now())
+    const headers = rateHeaders('requests', limit, taken)
+    if (taken.admitted) return headers
+    throw new Refusal(
+      429,
+      'rate_limited',
+      `more than ${limit.perSecond} requests a second; come back in ${(taken.retryAfterMs / 1_000).toFixed(1)} s`,
+      { ...headers, 'retry-after': String(Math.ceil(taken.retryAfterMs / 1_000)) },
+    )
+  }
+}
+
+/** As draft-ietf-httpapi-ratelimit-headers has them: `q` in each window of `w` seconds, `r` left, more in `t` seconds. */
+export function rateHeaders(name: string, { perSecond, burst }: Limit, taken: Taken): Record<string, string> {
+  const seconds = Math.max(1, Math.round(burst / perSecond))
+  const again = Math.ceil((taken.admitted ? taken.fullAfterMs : taken.retryAfterMs) / 1_000)
+  return {
+    'ratelimit-policy': `"${name}";q=${Math.round(perSecond * seconds)};w=${seconds}`,
+    ratelimit: `"${name}";r=${taken.remaining};t=${again}`,
+  }
+}
+
+const unauthenticated = (why: string): Refusal =>
+  new Refusal(401, 'unauthenticated', why, { 'www-authenticate': 'Bearer realm="freshet"' })
+
+/** Credentials of one address that may be wrong. */
+const GUESSES: Limit = { perSecond: 1, burst: 20 }

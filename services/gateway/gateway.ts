@@ -1,0 +1,189 @@
+import { Counter, Gauge, Histogram } from 'prom-client'
+import { control } from '../../schemas/topics.ts'
+import { kafkaBroker } from '../../streams/brokers/kafka.ts'
+import { Fatal, reasonOf } from '../../streams/errors.ts'
+import { confluentRegistry } from '../../streams/registry.ts'
+import { avroSerde } from '../../streams/serde.ts'
+import { openTable } from '../../streams/table.ts'
+import { keySubject } from '../api-keys.ts'
+import { authentication } from '../authentication.ts'
+import { addressesOf, type GatewayConfig, jwtSettings, rolePorts } from '../config.ts'
+import { persistently } from '../platform.ts'
+import { openFrame } from '../process.ts'
+import { Admission } from './admission.ts'
+import { certificate } from './certificate.ts'
+import { Forwarder } from './forward.ts'
+import { openPools, type Pools } from './pools.ts'
+import type { UpstreamRole } from './routes.ts'
+import { type Access, gatewayServer } from './server.ts'
+
+/** The one public door. It knows keys from `control`, and asks no database about a request. */
+export async function runGateway(config: GatewayConfig): Promise<void> {
+  const ports = rolePorts(config)
+  const frame = await openFrame({
+    role: 'gateway',
+    host: config.host,
+    adminPort: ports.gatewayAdmin,
+    logLevel: config.logLevel,
+  })
+  const { log, metrics } = frame
+  let state: string | null = 'starting'
+  frame.ready(() => state)
+  const secrets = config.internalSecret
+  if (secrets === undefined)
+    throw new Fatal(
+      'internalSecret is not set: give gateway and services the same FRESHET_INTERNAL_SECRET, 32 characters or more',
+    )
+  const tls = certificateOf(config)
+  if (tls !== null) frame.closing(async () => tls.close())
+
+  const addresses = addressesOf(config)
+  const broker = kafkaBroker({
+    brokers: [...addresses.kafka],
+    clientId: 'freshet-gateway',
+    log: (level, message, fields) => log[level]({ ...fields }, message),
+  })
+  frame.closing(() => broker.close())
+  const scope = { prefix: config.topicPrefix, space: '' }
+  const serde = avroSerde(confluentRegistry(addresses.registry), scope)
+  await persistently('Kafka', frame, () => broker.admin.ready(READY_MS))
+  // Who came first makes the topics; until then nobody has a key.
+  const table = await persistently('the topic control', frame, async () => {
+    const opened = await openTable(control, { broker, serde, scope, failed: frame.fail })
+    await opened.sync()
+    return opened
+  })
+  frame.closing(() => table.close())
+
+  const seconds = new Histogram({
+    name: 'freshet_gateway_request_seconds',
+    help: 'From the first byte of a request to the last of its answer; of WebSockets, until they are open.',
+    labelNames: ['route', 'method', 'status'],
+    registers: [metrics],
+    buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
+  })
+  const refused = new Counter({
+    name: 'freshet_gateway_refused_total',
+    help: 'Requests that went no further, by the reason.',
+    labelNames: ['code'],
+    registers: [metrics],
+  })
+  const retries = new Counter({
+    name: 'freshet_gateway_retries_total',
+    help: 'Requests that were asked once more, of another instance where there is one.',
+    labelNames: ['role'],
+    registers: [metrics],
+  })
+  const pools = new Map<UpstreamRole, Pools>()
+  for (const [role, origins] of Object.entries(upstreamsOf(config)) as [UpstreamRole, readonly string[]][]) {
+    if (origins.length === 0) continue
+    const opened = openPools(role, origins, {
+      answerMs: config.requestTimeoutMs,
+      checked: (origin, healthy) =>
+        log[healthy ? 'info' : 'warn'](
+          { origin, healthy },
+          healthy ? `${role} answers again` : `${role} does not answer its health check`,
+        ),
+    })
+    pools.set(role, opened)
+    frame.closing(() => opened.close())
+  }
+  const gauge = (
+    name: string,
+    help: string,
+    of: (instance: { inFlight: number; healthy: boolean; openUntil: number }) => number,
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['role', 'origin'],
+      registers: [metrics],
+      collect() {
+        for (const [role, { upstreams }] of pools)
+          for (const instance of upstreams.instances) this.set({ role, origin: instance.origin }, of(instance))
+      },
+    })
+  gauge('freshet_gateway_in_flight', 'Requests and WebSockets under way, by instance.', ({ inFlight }) => inFlight)
+  gauge(
+    'freshet_gateway_instance_up',
+    '1 while the instance answers its health check and its breaker is closed.',
+    ({ healthy, openUntil }) => (healthy && openUntil <= Date.now() ? 1 : 0),
+  )
+
+  const now = Date.now
+  const ended = ({ code, ms, ...access }: Access): void => {
+    seconds.observe({ route: access.route, method: access.method, status: String(access.status) }, ms / 1_000)
+    if (code !== 'ok') refused.inc({ code })
+    log.info({ access: { ...access, code, ms: Math.round(ms * 10) / 10 } }, 'request')
+  }
+  const gateway = gatewayServer({
+    admission: new Admission({
+      authentication: authentication({
+        key: (id) => table.get(keySubject(id))?.apiKey ?? undefined,
+        jwt: jwtSettings(config),
+        now,
+      }),
+      origins: config.origins,
+      requests: { perSecond: config.requestsPerSecond, burst: config.requestsBurst },
+      now,
+    }),
+    forwarder: new Forwarder({
+      secret: secrets[0]!,
+      now,
+      random: Math.random,
+      retried: (role) => retries.inc({ role }),
+    }),
+    pools,
+    certificate: tls,
+    secret: secrets[0]!,
+    now,
+    bounds: config,
+    ended,
+  })
+  tls?.follow(
+    (context) => {
+      gateway.renew(context)
+      log.info('the certificate was renewed')
+    },
+    (reason) => log.error({ reason }, 'the new certificate is not good; the former stays'),
+  )
+  new Gauge({
+    name: 'freshet_connections',
+    help: 'Open connections, and WebSockets among them.',
+    labelNames: ['kind'],
+    registers: [metrics],
+    collect() {
+      this.set({ kind: 'connection' }, gateway.connections())
+      this.set({ kind: 'websocket' }, gateway.sockets.size)
+    },
+  })
+  frame.closing(async () => {
+    state = 'stopping'
+    await gateway.drain(DRAIN_MS)
+  })
+  await gateway.app.listen({ port: ports.gateway, host: config.gatewayHost }).catch((cause) => {
+    throw new Fatal(`the gateway cannot listen at ${config.gatewayHost}:${ports.gateway}: ${reasonOf(cause)}`, {
+      cause,
+    })
+  })
+  state = null
+  log.info({ port: ports.gateway, tls: tls !== null, roles: [...pools.keys()] }, 'gateway ready')
+}
+
+function certificateOf({ tlsCert, tlsKey }: GatewayConfig) {
+  if (tlsCert === undefined && tlsKey === undefined) return null
+  if (tlsCert === undefined || tlsKey === undefined) throw new Fatal('tlsCert and tlsKey: give both, or none')
+  return certificate(tlsCert, tlsKey)
+}
+
+function upstreamsOf(config: GatewayConfig): Record<UpstreamRole, readonly string[]> {
+  return {
+    query: config.queryUpstreams ?? [`http://127.0.0.1:${rolePorts(config).query}`],
+    inference: config.inferenceUpstreams,
+    orchestrator: config.orchestratorUpstreams,
+  }
+}
+
+const READY_MS = 10_000
+/** Below what the frame waits for all that is to be closed. */
+const DRAIN_MS = 10_000

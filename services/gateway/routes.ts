@@ -1,0 +1,47 @@
+import type { Scope } from '../principal.ts'
+
+/** Every way in, and where it leads. What is not here does not exist. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** As Fastify has it; a star at the end stands for anything. */
+  readonly path: string
+  readonly to: UpstreamRole
+  /** One of these is needed. */
+  readonly scopes: readonly Scope[]
+  /** Asking twice does no harm: what was not answered is asked once more, elsewhere. */
+  readonly repeatable: boolean
+  /** OpenAI's clients read errors in OpenAI's shape. */
+  readonly errors: 'problem' | 'openai'
+}
+
+export type UpstreamRole = 'query' | 'inference' | 'orchestrator'
+
+const route = (
+  method: Route['method'],
+  path: string,
+  to: UpstreamRole,
+  scopes: readonly Scope[],
+  { repeatable = method === 'GET', errors = 'problem' }: Partial<Pick<Route, 'repeatable' | 'errors'>> = {},
+): Route => ({ method, path, to, scopes, repeatable, errors })
+
+export const routes: readonly Route[] = [
+  route('POST', '/v1/search', 'query', ['search'], { repeatable: true }),
+  route('POST', '/v1/documents', 'query', ['publish']),
+  route('POST', '/v1/wait', 'query', ['search', 'publish'], { repeatable: true }),
+  route('GET', '/v1/subscribe', 'query', ['subscribe']),
+  route('POST', '/v1/embeddings', 'inference', ['infer'], { repeatable: true, errors: 'openai' }),
+  route('POST', '/v1/rerank', 'inference', ['infer'], { repeatable: true }),
+  route('GET', '/v2', 'inference', ['infer']),
+  route('GET', '/v2/*', 'inference', ['infer']),
+  route('POST', '/v2/models/*', 'inference', ['infer'], { repeatable: true }),
+  route('POST', '/v2/repository/*', 'inference', ['admin']),
+  route('PUT', '/v1/models/*', 'inference', ['admin']),
+  route('POST', '/v1/ask', 'orchestrator', ['ask']),
+  route('POST', '/v1/chat/completions', 'orchestrator', ['ask'], { errors: 'openai' }),
+  route('GET', '/v1/runs/*', 'orchestrator', ['ask']),
+  route('POST', '/v1/runs/*', 'orchestrator', ['ask']),
+]
+
+/** Where a WebSocket is opened, and what may be done there; each operation needs its own scope. */
+export const SOCKET_PATH = '/v1/ws'
+export const SOCKET_SCOPES: readonly Scope[] = ['search', 'ask', 'publish', 'subscribe']
