@@ -116,12 +116,6 @@ export const workerConfig = platformConfig.extend({
     ),
 })
 
-export const queryConfig = platformConfig.extend({
-  queryPort: port.optional().describe('Port of the WebSocket. Default: portBase + 80.'),
-  queryAdminPort: port.optional().describe('Port of the query service’s metrics and health. Default: portBase + 91.'),
-  engine: z.enum(['model', 'hash']).default('model').describe('As for the worker; both must agree.'),
-})
-
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -159,8 +153,42 @@ const credentialShape = {
     .describe('Origins of web pages that may call, with commas between, like https://app.example. Others are refused.'),
 }
 
+const limitShape = {
+  requestsPerSecond: amount
+    .default(50)
+    .describe('Requests of one key or subject, where the key has no limit of its own; twice as many at once.'),
+}
+
+export const queryConfig = platformConfig.extend({
+  queryPort: port.optional().describe('Port of the WebSocket. Default: portBase + 80.'),
+  queryAdminPort: port.optional().describe('Port of the query service’s metrics and health. Default: portBase + 91.'),
+  engine: z.enum(['model', 'hash']).default('model').describe('As for the worker; both must agree.'),
+  ...credentialShape,
+  ...limitShape,
+  principals: z
+    .enum(['configured', 'signed'])
+    .default('configured')
+    .describe(
+      'signed: whoever the gateway says; configured: everybody who reaches the port is the configured tenant, on loopback only.',
+    ),
+  tenantDocumentsPerSecond: amount
+    .default(1_000)
+    .describe(
+      'Documents of one tenant that are admitted, where control has no quota of its own; twice as many at once.',
+    ),
+  tenantBytesPerSecond: amount
+    .default(8 * 1024 * 1024)
+    .describe(
+      'Bytes of text of one tenant that are admitted, where control has no quota of its own; ten times as many at once.',
+    ),
+  embeddedTokensPerMinute: amount
+    .default(600_000)
+    .describe('Tokens of queries that are embedded for one key or subject, about four bytes each.'),
+})
+
 export const gatewayConfig = platformConfig.extend({
   ...credentialShape,
+  ...limitShape,
   gatewayHost: z
     .string()
     .default('127.0.0.1')
@@ -177,10 +205,6 @@ export const gatewayConfig = platformConfig.extend({
     .describe('Instances of the query service, with commas between. Default: the local one.'),
   inferenceUpstreams: origins.default([]).describe('Instances of the inference service.'),
   orchestratorUpstreams: origins.default([]).describe('Instances of the orchestrator.'),
-  requestsPerSecond: amount
-    .default(50)
-    .describe('Requests of one key or subject, where the key has no limit of its own.'),
-  requestsBurst: amount.default(100).describe('Requests at once.'),
   bodyBytesMax: count.default(17 * 1024 * 1024).describe('Bound of a request’s body, bytes.'),
   connectionsMax: count.default(10_000).describe('Open connections; more are refused.'),
   connectionsPerAddressMax: count.default(512).describe('Open connections of one address.'),

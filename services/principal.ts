@@ -50,6 +50,16 @@ export const noOwnLimits: OwnLimits = {
   generatedTokensPerMinute: null,
 }
 
+/** May do everything in its tenant. */
+export const wholeTenant = (tenant: string, subject: string): Principal => ({
+  tenant,
+  subject,
+  scopes,
+  groups: [EVERY_GROUP],
+  expiresAt: null,
+  limits: noOwnLimits,
+})
+
 /**
  * How the gateway tells a service behind it who asks: `v1.<principal>.<until>.<HMAC-SHA-256>`, each in base64url, good for a
  * moment. Whoever reaches the service by another way has no secret, and is nobody.

@@ -7,6 +7,8 @@ import { setImmediate } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import { hashEngine } from '../engine/hash-engine.ts'
 import { documents } from '../schemas/topics.ts'
+import { Buckets } from '../services/limits.ts'
+import { wholeTenant } from '../services/principal.ts'
 import type { ConnectionPorts } from '../services/query/connection.ts'
 import { serve } from '../services/query/connection.ts'
 import { clientMessage, LIMITS } from '../services/query/protocol.ts'
@@ -86,7 +88,7 @@ async function answersTo(messages: readonly object[]): Promise<Message[]> {
     ping() {},
     terminate() {},
   })
-  serve(socket as unknown as WebSocket, 'default', await ports())
+  serve(socket as unknown as WebSocket, wholeTenant('default', 'test'), await ports())
   for (const message of messages) {
     socket.emit('message', Buffer.from(JSON.stringify(message)), false)
     for (let turn = 0; turn < 20; turn++) await setImmediate()
@@ -130,8 +132,19 @@ async function ports(): Promise<ConnectionPorts> {
     partitions: 4,
     log: { error() {}, debug() {} },
     ended() {},
+    identify: null,
+    take: () => 0,
+    quotas: {
+      buckets: new Buckets(),
+      now: Date.now,
+      documentsOf: () => enough,
+      bytesOf: () => enough,
+      tokensOf: () => enough,
+    },
   } as unknown as ConnectionPorts
 }
+
+const enough = { perSecond: 1e9, burst: 1e9 }
 
 /** Of the examples only those reach the index that name no vector of another space. */
 const searchesAnswered = examples('→').filter(

@@ -124,7 +124,7 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
         now,
       }),
       origins: config.origins,
-      requests: { perSecond: config.requestsPerSecond, burst: config.requestsBurst },
+      requests: { perSecond: config.requestsPerSecond, burst: 2 * config.requestsPerSecond },
       now,
     }),
     forwarder: new Forwarder({

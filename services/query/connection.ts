@@ -3,14 +3,16 @@ import type pino from 'pino'
 import type { RawData, WebSocket } from 'ws'
 import { systemClock } from '../../streams/clock.ts'
 import { reasonOf } from '../../streams/errors.ts'
-import type { FreshnessFollower } from './freshness-follower.ts'
-import { type ClientMessage, clientMessage, faultsIn, LIMITS, OperationError } from './protocol.ts'
-import { type PublishPorts, publish } from './publishing.ts'
-import { type SearchPorts, search } from './searching.ts'
+import type { Principal } from '../principal.ts'
+import { Identity, type IdentityPorts } from './identity.ts'
+import { type Operation, type OperationPorts, perform } from './operations.ts'
+import { clientMessage, faultsIn, LIMITS, OperationError } from './protocol.ts'
 import { type SlowReading, unreadBy } from './unread.ts'
 
-export interface ConnectionPorts extends SearchPorts, PublishPorts {
-  readonly freshness: FreshnessFollower
+export interface ConnectionPorts extends OperationPorts {
+  readonly identify: IdentityPorts['identify']
+  /** Takes one message of the principal; answers until it may come again, ms, 0 if it may now. */
+  take(principal: Principal): number
   readonly log: pino.Logger
   /** Called when an operation ends: its type, `ok` or the error's code, and ms. */
   ended(type: string, code: string, ms: number): void
@@ -18,8 +20,18 @@ export interface ConnectionPorts extends SearchPorts, PublishPorts {
   slow(bound: SlowReading): void
 }
 
-/** One client. Every operation ends with exactly one `result`, `done` or `error`; an error ends the operation, never the connection. Answers whether any is under way. */
-export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts): () => boolean {
+export interface Connection {
+  readonly principal: Principal | null
+  /** Operations are under way. */
+  busy(): boolean
+  revoke(): void
+}
+
+/**
+ * One client. Every operation ends with exactly one `result`, `done` or `error`; an error ends the operation, never the connection.
+ * `principal`: as the gateway found out; null: the client has to say so first.
+ */
+export function serve(socket: WebSocket, principal: Principal | null, ports: ConnectionPorts): Connection {
   const live = new Map<string, AbortController>()
   let secondAt = 0
   let inSecond = 0
@@ -32,6 +44,14 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
     stopAll()
     ports.slow(bound)
     ports.log.warn({ bound, unreadBytes: socket.bufferedAmount }, 'a client that does not read is cut off')
+  })
+  const identity = new Identity(principal, {
+    identify: ports.identify,
+    now: Date.now,
+    close(code, reason) {
+      stopAll()
+      socket.close(code, reason)
+    },
   })
   const send = (message: object): void => unread.send(JSON.stringify(message))
   const refuse = (id: string | undefined, error: OperationError): void => {
@@ -54,7 +74,7 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
       token: ports.freshness.asOf().token,
     })
 
-  const operate = async (message: Extract<ClientMessage, { type: 'search' | 'publish' | 'wait' }>): Promise<void> => {
+  const operate = async (message: Operation, by: Principal): Promise<void> => {
     const { id, type } = message
     if (live.has(id))
       return refuse(
@@ -68,25 +88,19 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
           retryAfterMs: 100,
         }),
       )
+    const retryAfterMs = ports.take(by)
+    if (retryAfterMs > 0)
+      return refuse(id, new OperationError('rate_limited', 'too many requests of this key', { retryAfterMs }))
     const stop = new AbortController()
     live.set(id, stop)
     const began = performance.now()
     let code = 'ok'
     try {
-      if (type === 'search') send({ id, type: 'result', ...(await search(message, tenant, ports, stop.signal)) })
-      else if (type === 'publish') {
-        const token = await publish(message, tenant, ports)
-        send({ id, type: 'accepted', token })
-        const outcomes =
-          message.ack === 'indexed' ? await ports.freshness.after(token, message.timeoutMs, stop.signal) : undefined
-        send({ id, type: 'done', ...(outcomes && { documents: outcomes }) })
-      } else
-        send({
-          id,
-          type: 'done',
-          documents: await ports.freshness.after(message.after, message.timeoutMs, stop.signal),
-          asOf: ports.freshness.asOf(),
-        })
+      const accepted = (token: string) => send({ id, type: 'accepted', token })
+      const { token: _told, ...answer } = (await perform(message, by, ports, { signal: stop.signal, accepted })) as {
+        token?: string
+      }
+      send({ id, type: type === 'search' ? 'result' : 'done', ...answer })
     } catch (error) {
       const told = stop.signal.aborted
         ? new OperationError('cancelled', 'cancelled')
@@ -119,9 +133,11 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
     if (!parsed.success) return refuse(idIn(json), new OperationError('bad_request', whatIsWrong(json, parsed.error)))
     const message = parsed.data
     if (message.type === 'ping') return send({ type: 'pong' })
-    if (message.type === 'init') return ready()
+    if (message.type === 'init') return void identity.show(message.token).then((known) => known && ready())
     if (message.type === 'cancel') return live.get(message.id)?.abort()
-    void operate(message)
+    const by = identity.principal
+    if (by === null) return socket.close(4401, 'send init with a token first')
+    void operate(message, by)
   }
 
   const heartbeat = setInterval(() => {
@@ -135,11 +151,18 @@ export function serve(socket: WebSocket, tenant: string, ports: ConnectionPorts)
   socket.on('error', (error) => ports.log.debug({ reason: reasonOf(error) }, 'socket error'))
   socket.on('close', () => {
     clearInterval(heartbeat)
+    identity.end()
     unread.end()
     stopAll()
   })
-  ready()
-  return () => live.size > 0
+  if (principal !== null) ready()
+  return {
+    get principal() {
+      return identity.principal
+    },
+    busy: () => live.size > 0,
+    revoke: () => identity.revoke(),
+  }
 }
 
 const HEARTBEAT_MS = 25_000
@@ -158,7 +181,7 @@ function idIn(json: unknown): string | undefined {
   return typeof id === 'string' ? id.slice(0, 128) : undefined
 }
 
-function asOperationError(error: unknown, log: pino.Logger): OperationError {
+export function asOperationError(error: unknown, log: pino.Logger): OperationError {
   if (error instanceof OperationError) return error
   log.error({ reason: reasonOf(error), stack: error instanceof Error ? error.stack : undefined }, 'an operation failed')
   return new OperationError('internal', 'the server failed; its log says why')

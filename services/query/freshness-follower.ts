@@ -1,4 +1,5 @@
 import { generationOf } from '../../processors/collections.ts'
+import { tenantOf } from '../../processors/document-key.ts'
 import type { Receipt } from '../../schemas/records.ts'
 import { documents, inbox, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
 import { Frontier, type Positions, positionsOf, tokenOf, worstOf } from '../../search/freshness.ts'
@@ -32,8 +33,11 @@ export interface Outcome {
  */
 export interface FreshnessFollower {
   asOf(): AsOf
-  /** Resolves with each position's outcome when the index has them all. Rejects with an `OperationError`. */
-  after(token: string, timeoutMs: number, signal: AbortSignal): Promise<readonly Outcome[]>
+  /**
+   * Resolves with each position's outcome when the index has them all. Rejects with an `OperationError`. Whose token it is, nobody knows: what became
+   * of a document of another tenant is not told.
+   */
+  after(token: string, timeoutMs: number, tenant: string, signal: AbortSignal): Promise<readonly Outcome[]>
   /** Resolves when the result would be at most this stale. */
   within(maxStalenessMs: number, timeoutMs: number, signal: AbortSignal): Promise<void>
   /** Positions that were written just now through this process. */
@@ -51,7 +55,7 @@ export async function followFreshness(
 ): Promise<FreshnessFollower> {
   const collections = new Map<string, Followed>()
   const sources = Array.from({ length: partitions }, () => new Frontier())
-  const receipts = new Map<string, Outcome & { readonly collection: string }>()
+  const receipts = new Map<string, Outcome & { readonly collection: string; readonly tenant: string }>()
   let known: readonly { partition: number; end: number }[] = []
   const waiters = new Set<() => void>()
   const changed = () => {
@@ -100,7 +104,9 @@ export async function followFreshness(
     fetched({ records }) {
       decoding = decoding
         .then(async () => {
-          for (const { value } of records) if (value !== null) remember((await serde.decode(indexed, value)) as Receipt)
+          for (const { key, value } of records)
+            if (key !== null && value !== null)
+              remember(tenantOf(key.toString('utf8')), (await serde.decode(indexed, value)) as Receipt)
           if (records.length > 0) changed()
         })
         .catch((error) => {
@@ -109,9 +115,9 @@ export async function followFreshness(
     },
   })
 
-  const remember = ({ collection, partition, offset, outcome, reason }: Receipt): void => {
+  const remember = (tenant: string, { collection, partition, offset, outcome, reason }: Receipt): void => {
     if (generationOf(collection, scope) === null) return
-    receipts.set(`${partition}/${offset}`, { collection, partition, offset, outcome, reason })
+    receipts.set(`${partition}/${offset}`, { collection, tenant, partition, offset, outcome, reason })
     if (receipts.size > RECEIPTS_MAX) receipts.delete(receipts.keys().next().value!)
   }
 
@@ -183,7 +189,7 @@ export async function followFreshness(
 
   return {
     asOf,
-    async after(token, timeoutMs, signal) {
+    async after(token, timeoutMs, tenant, signal) {
       const positions = positionsOf(token)
       if (positions === null)
         throw new OperationError(
@@ -223,10 +229,8 @@ export async function followFreshness(
       const received = () => awaited.every(({ partition, offset }) => receipts.has(`${partition}/${offset}`))
       await until(received, RECEIPT_MS_MAX, signal)
       return wanted.map(({ partition, offset }) => {
-        const { outcome, reason } = receipts.get(`${partition}/${offset}`) ?? {
-          outcome: 'applied' as const,
-          reason: null,
-        }
+        const receipt = receipts.get(`${partition}/${offset}`)
+        const { outcome, reason } = receipt?.tenant === tenant ? receipt : { outcome: 'applied' as const, reason: null }
         return { partition, offset, outcome, reason }
       })
     },

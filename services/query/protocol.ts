@@ -124,6 +124,8 @@ export type ErrorCode =
   | 'unavailable'
   | 'rate_limited'
   | 'cancelled'
+  | 'forbidden'
+  | 'unauthenticated'
   | 'internal'
 
 /** The faults of a message in words: the field, what is wrong, what it was. */

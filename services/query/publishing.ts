@@ -62,6 +62,10 @@ export async function publish(
   }
 }
 
+/** Bytes of text that the message brings in. */
+export const bytesOf = ({ documents: items }: PublishMessage): number =>
+  items.reduce((sum, item) => sum + Buffer.byteLength(item.id) + ('text' in item ? Buffer.byteLength(item.text) : 0), 0)
+
 const emptyFields = { title: null, contentType: null, url: null, language: null }
 
 /** W3C trace context: a new trace, sampled. */

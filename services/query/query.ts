@@ -10,15 +10,18 @@ import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
+import type { Principal } from '../principal.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
-import { type ConnectionPorts, serve } from './connection.ts'
+import { followCallers, type NotLetIn } from './callers.ts'
+import { type Connection, type ConnectionPorts, serve } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
-import { type Leaving, leave } from './leaving.ts'
+import { answerHttp } from './http.ts'
+import { leave } from './leaving.ts'
 import { LIMITS, SUBPROTOCOL } from './protocol.ts'
 import { followServing } from './serving.ts'
 
-/** Search, publish and wait over WebSocket, for the one configured tenant. */
+/** Search, publish and wait, over WebSocket and HTTP, for whoever the gateway says that asks. */
 export async function runQuery(config: QueryConfig): Promise<void> {
   const frame = await openFrame({
     role: 'query',
@@ -93,6 +96,14 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     labelNames: ['bound'],
     registers,
   })
+  const connections = new Map<WebSocket, Connection>()
+  const callers = await followCallers(config, platform, {
+    failed: frame.fail,
+    revoked(subject) {
+      for (const connection of connections.values()) if (connection.principal?.subject === subject) connection.revoke()
+    },
+  })
+  frame.closing(() => callers.close())
   const ports: ConnectionPorts = {
     engine,
     serving,
@@ -103,9 +114,10 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     log,
     ended: (type, code, ms) => seconds.observe({ type, code }, ms / 1_000),
     slow: (bound) => slow.inc({ bound }),
+    identify: callers.identify,
+    take: callers.take,
+    quotas: callers.quotas,
   }
-
-  const connections = new WeakMap<WebSocket, Leaving>()
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: LIMITS.messageBytesMax,
@@ -142,19 +154,17 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     },
   })
 
-  const server = createServer((_request, response) =>
-    response
-      .writeHead(426, { 'content-type': 'text/plain' })
-      .end(`connect with a WebSocket, subprotocol ${SUBPROTOCOL}\n`),
-  )
+  const server = createServer(answerHttp({ ...ports, callers, missing: () => state }))
   server.on('upgrade', (request, socket, head) => {
-    const refusal = refusalOf(request)
+    const principal = callers.of(request.headers)
+    const refusal = refusalOf(request) ?? notLetIn(principal)
     if (refusal !== null) {
       refused.inc({ status: refusal.split(' ')[0]! })
       return refuseUpgrade(socket, refusal)
     }
     sockets.handleUpgrade(request, socket, head, (client) => {
-      connections.set(client, { socket: client, busy: serve(client, config.tenant, ports) })
+      connections.set(client, serve(client, principal as Principal | null, ports))
+      client.once('close', () => connections.delete(client))
     })
   })
   await new Promise<void>((resolve, reject) => {
@@ -164,7 +174,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(async () => {
     state = 'stopping'
     server.close()
-    await leave([...sockets.clients].flatMap((client) => connections.get(client) ?? []))
+    await leave([...connections].map(([socket, { busy }]) => ({ socket, busy })))
   })
   state = null
   log.info({ space: engine.space.id, collection: collection(), port: rolePorts(config).query }, 'query ready')
@@ -173,19 +183,15 @@ export async function runQuery(config: QueryConfig): Promise<void> {
 /** Longer than this without word from Kafka, and the service says that it is not ready. */
 const UNHEARD_MS_MAX = 10_000
 
-/**
- * There is no authentication before the gateway, so no page of another origin may connect: a browser always names the page's
- * origin, also where a name was made to point at this machine.
- */
 function refusalOf({ headers, url }: IncomingMessage): string | null {
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim())
-  if (headers.origin !== undefined && !isLoopback(headers.origin.replace(/^https?:\/\//, ''))) return '403 Forbidden'
   if (url !== '/' && url !== '/v1/ws') return '404 Not Found'
   if (!offered.includes(SUBPROTOCOL)) return '400 Bad Request'
   return null
 }
 
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(host)
+const notLetIn = (principal: Principal | null | NotLetIn): string | null =>
+  principal === null || !('status' in principal) ? null : `${principal.status} ${principal.reason}`
 
 function refuseUpgrade(socket: Duplex, status: string): void {
   const reason = status.startsWith('400') ? `offer the subprotocol ${SUBPROTOCOL}` : status

@@ -5,6 +5,7 @@ import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'
 import { fuse } from '../../search/fusion.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
+import type { Principal } from '../principal.ts'
 import type { AsOf, FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage } from './protocol.ts'
 import type { ServingFollower } from './serving.ts'
@@ -40,7 +41,7 @@ export interface SearchPorts {
  */
 export async function search(
   message: SearchMessage,
-  tenant: string,
+  { tenant }: Principal,
   ports: SearchPorts,
   signal: AbortSignal,
 ): Promise<SearchResult> {
@@ -50,7 +51,7 @@ export async function search(
   const embedMs = performance.now() - began
   for (;;) {
     const serving = ports.serving.now()
-    await satisfy(message, ports.freshness, signal)
+    await satisfy(message, tenant, ports.freshness, signal)
     if (ports.serving.now() !== serving) continue
     const searching = performance.now()
     // Taken before the index is read: the result is at least this fresh.
@@ -106,13 +107,14 @@ const ATTEMPTS_MAX = 8
 
 async function satisfy(
   { freshness: wish }: SearchMessage,
+  tenant: string,
   freshness: FreshnessFollower,
   signal: AbortSignal,
 ): Promise<void> {
   if (wish === 'any') return
   if ('maxStalenessMs' in wish) return freshness.within(wish.maxStalenessMs, wish.timeoutMs, signal)
   try {
-    await freshness.after(wish.after, wish.timeoutMs, signal)
+    await freshness.after(wish.after, wish.timeoutMs, tenant, signal)
   } catch (error) {
     if (wish.onTimeout === 'stale' && error instanceof OperationError && error.code === 'timeout') return
     throw error

@@ -1,0 +1,131 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { TenantQuota } from '../../schemas/records.ts'
+import { control } from '../../schemas/topics.ts'
+import { Fatal } from '../../streams/errors.ts'
+import { openTable } from '../../streams/table.ts'
+import { keySubject, type Refused } from '../api-keys.ts'
+import { authentication } from '../authentication.ts'
+import { jwtSettings, type QueryConfig } from '../config.ts'
+import { Buckets } from '../limits.ts'
+import type { Platform } from '../platform.ts'
+import { PRINCIPAL_HEADER, type Principal, verifyPrincipal, wholeTenant } from '../principal.ts'
+import type { Quotas } from './operations.ts'
+
+/** Who asks, and how much they may. */
+export interface Callers {
+  /** null: a page, which is to say so in its first message. */
+  of(headers: IncomingHttpHeaders): Principal | null | NotLetIn
+  readonly identify: ((token: string) => Promise<Principal | Refused>) | null
+  readonly quotas: Quotas
+  /** Takes one message of a WebSocket; answers until it may come again, ms. */
+  take(principal: Principal): number
+  close(): Promise<void>
+}
+
+export interface NotLetIn {
+  readonly status: 401 | 403
+  readonly reason: string
+}
+
+/** `revoked`: told the subject whose credential is not good any more. */
+export async function followCallers(
+  config: QueryConfig,
+  platform: Platform,
+  { revoked, failed }: { revoked(subject: string): void; failed(error: Error): void },
+): Promise<Callers> {
+  return config.principals === 'configured' ? configured(config) : signed(config, platform, revoked, failed)
+}
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[?::1\]?)(:\d+)?$/
+
+/** Everybody who reaches this port is the one configured tenant: for a developer, and for tests. */
+function configured({ host, tenant }: QueryConfig): Callers {
+  if (!LOOPBACK.test(host))
+    throw new Fatal(
+      `host is ${host} and principals is configured: whoever reaches this port would be ${tenant}; set FRESHET_PRINCIPALS=signed and put the gateway before it`,
+    )
+  const principal = wholeTenant(tenant, 'configured')
+  const unlimited = { perSecond: Number.MAX_SAFE_INTEGER, burst: Number.MAX_SAFE_INTEGER }
+  return {
+    // A browser always names the page's origin, also where a name was made to point at this machine.
+    of: ({ origin }) =>
+      origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))
+        ? principal
+        : { status: 403, reason: 'pages of other origins may not call' },
+    identify: null,
+    quotas: {
+      buckets: new Buckets(),
+      now: Date.now,
+      documentsOf: () => unlimited,
+      bytesOf: () => unlimited,
+      tokensOf: () => unlimited,
+    },
+    take: () => 0,
+    close: async () => {},
+  }
+}
+
+async function signed(
+  config: QueryConfig,
+  { broker, serde, scope }: Platform,
+  revoked: (subject: string) => void,
+  failed: (error: Error) => void,
+): Promise<Callers> {
+  const secrets = config.internalSecret
+  if (secrets === undefined)
+    throw new Fatal(
+      'principals is signed and internalSecret is not set: give it the FRESHET_INTERNAL_SECRET of the gateway',
+    )
+  const table = await openTable(control, {
+    broker,
+    serde,
+    scope,
+    failed,
+    changed(subject, value) {
+      if (!subject.startsWith(keySubject(''))) return
+      const key = value?.apiKey
+      if (key == null || key.revokedAt !== null) revoked(`key:${subject.slice(keySubject('').length)}`)
+    },
+  })
+  await table.sync()
+  const now = Date.now
+  const { identify } = authentication({
+    key: (id) => table.get(keySubject(id))?.apiKey ?? undefined,
+    jwt: jwtSettings(config),
+    now,
+  })
+  const buckets = new Buckets()
+  const quotaOf = (tenant: string): TenantQuota | null => table.get(`tenants/${tenant}`)?.tenant ?? null
+  const twice = (perSecond: number) => ({ perSecond, burst: Math.max(1, 2 * perSecond) })
+  return {
+    of(headers) {
+      const given = headers[PRINCIPAL_HEADER]
+      if (given !== undefined)
+        return verifyPrincipal(given, secrets, now()) ?? { status: 401, reason: 'the gateway did not sign this' }
+      if (headers.origin === undefined) return { status: 401, reason: 'ask through the gateway' }
+      if (!config.origins.includes(headers.origin))
+        return { status: 403, reason: 'pages of other origins may not call' }
+      return null
+    },
+    identify,
+    quotas: {
+      buckets,
+      now,
+      documentsOf: (tenant) => twice(quotaOf(tenant)?.documentsPerSecond ?? config.tenantDocumentsPerSecond),
+      bytesOf: (tenant) => {
+        const perSecond = quotaOf(tenant)?.bytesPerSecond ?? config.tenantBytesPerSecond
+        return { perSecond, burst: 10 * perSecond }
+      },
+      tokensOf: ({ limits, tenant }) => {
+        const perMinute =
+          limits.embeddedTokensPerMinute ?? quotaOf(tenant)?.embeddedTokensPerMinute ?? config.embeddedTokensPerMinute
+        return { perSecond: perMinute / 60, burst: perMinute / 6 }
+      },
+    },
+    take({ tenant, subject, limits }) {
+      const own = limits.requestsPerSecond ?? config.requestsPerSecond
+      return buckets.take(`${tenant} ${subject}`, 1, twice(own), now()).retryAfterMs
+    },
+    close: () => table.close(),
+  }
+}

@@ -1,0 +1,121 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type pino from 'pino'
+import type { Callers } from './callers.ts'
+import { asOperationError } from './connection.ts'
+import { type Operation, type OperationPorts, perform } from './operations.ts'
+import { clientMessage, type ErrorCode, faultsIn, OperationError, SUBPROTOCOL } from './protocol.ts'
+
+export interface HttpPorts extends OperationPorts {
+  readonly callers: Callers
+  readonly log: pino.Logger
+  /** What keeps the service from answering; null if nothing does. */
+  missing(): string | null
+  ended(type: string, code: string, ms: number): void
+}
+
+const operations: Readonly<Record<string, Operation['type']>> = {
+  '/v1/search': 'search',
+  '/v1/documents': 'publish',
+  '/v1/wait': 'wait',
+}
+
+/** The operations of the WebSocket over HTTP: the same fields, one JSON object each way. */
+export function answerHttp(ports: HttpPorts): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => void answer(request, response, ports)
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, ports: HttpPorts): Promise<void> {
+  const path = request.url?.split('?')[0] ?? ''
+  const tell = (status: number, body: object, headers: Record<string, string> = {}) => {
+    const type = status >= 400 ? 'application/problem+json' : 'application/json'
+    response.writeHead(status, { 'content-type': type, ...headers }).end(`${JSON.stringify(body)}\n`)
+  }
+  if (path === '/health') {
+    const missing = ports.missing()
+    return tell(missing === null ? 200 : 503, { status: missing ?? 'serving' })
+  }
+  const type = operations[path]
+  if (type === undefined || request.method !== 'POST') {
+    const detail = `POST to ${Object.keys(operations).join(', ')}, or connect with a WebSocket, subprotocol ${SUBPROTOCOL}`
+    return tell(type === undefined ? (path === '/' || path === '/v1/ws' ? 426 : 404) : 405, {
+      status: 404,
+      code: 'not_found',
+      detail,
+    })
+  }
+  const left = new AbortController()
+  response.once('close', () => left.abort())
+  const began = performance.now()
+  let code = 'ok'
+  try {
+    const principal = ports.callers.of(request.headers)
+    if (principal === null) throw new OperationError('unauthenticated', 'send a credential')
+    if ('status' in principal)
+      throw new OperationError(principal.status === 401 ? 'unauthenticated' : 'forbidden', principal.reason)
+    const message = messageOf(type, await bodyOf(request))
+    const done = (await perform(message, principal, ports, { signal: left.signal })) as {
+      token?: string
+      asOf?: { token: string }
+    }
+    const token = done.token ?? done.asOf?.token
+    tell(200, done, token === undefined ? {} : { 'x-freshet-token': token })
+  } catch (error) {
+    const told = asOperationError(error, ports.log)
+    code = told.code
+    if (left.signal.aborted) return
+    const { message: detail, retryAfterMs, retryable } = told
+    const status = statuses[told.code]
+    const again: Record<string, string> =
+      retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }
+    tell(status, { type: 'about:blank', status, code, detail, retryable }, again)
+  } finally {
+    ports.ended(type, code, performance.now() - began)
+  }
+}
+
+const statuses: Readonly<Record<ErrorCode, number>> = {
+  bad_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  position_expired: 410,
+  rejected: 422,
+  unsupported: 422,
+  rate_limited: 429,
+  cancelled: 499,
+  internal: 500,
+  unavailable: 503,
+  too_stale: 503,
+  timeout: 504,
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > BODY_BYTES_MAX)
+      throw new OperationError('bad_request', `the body is larger than ${BODY_BYTES_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch {
+    throw new OperationError('bad_request', 'the body is not JSON')
+  }
+}
+
+/** As a message of the WebSocket, without `type` and `id`, which HTTP says otherwise. */
+function messageOf(type: Operation['type'], body: unknown): Operation {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new OperationError('bad_request', 'the body is no JSON object')
+  const own = Object.keys(body).find((name) => name === 'type' || name === 'id')
+  if (own !== undefined) throw new OperationError('bad_request', `${own} is not a field of this body; leave it out`)
+  const message = { ...body, type, id: 'http' }
+  const parsed = clientMessage.safeParse(message)
+  if (!parsed.success) throw new OperationError('bad_request', faultsIn(parsed.error, message))
+  return parsed.data as Operation
+}
+
+/** One document of 16 MiB, and the rest. */
+const BODY_BYTES_MAX = 17 * 1024 * 1024
