@@ -1,9 +1,11 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Client, connect } from '../client/client.ts'
-import { addressesOf, loadConfig, queryConfig, rolePorts } from '../services/config.ts'
+import { addressesOf, callerConfig, loadConfig, queryConfig, rolePorts } from '../services/config.ts'
 
-/** A connection to the query service that the environment names, closed when the work is done. */
+/** A connection to the platform that the environment names, closed when the work is done. */
 export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connect(queryUrl())
+  const client = await connectClient()
   try {
     return await work(client)
   } finally {
@@ -11,9 +13,25 @@ export async function withClient<T>(work: (client: Client) => Promise<T>): Promi
   }
 }
 
-export function queryUrl(): string {
-  const config = loadConfig(queryConfig, { env: process.env })
-  return `ws://127.0.0.1:${rolePorts(config).query}/v1/ws`
+export function connectClient(timeoutMs?: number): Promise<Client> {
+  const apiKey = ownKey()
+  return connect(socketUrl(), { ...(apiKey !== null && { apiKey }), ...(timeoutMs !== undefined && { timeoutMs }) })
+}
+
+export function socketUrl(): string {
+  const config = loadConfig(callerConfig, { env: process.env })
+  if (config.url !== undefined) return new URL('/v1/ws', config.url.replace(/^http/, 'ws')).href
+  return `ws://127.0.0.1:${rolePorts(config).gateway}/v1/ws`
+}
+
+/** What `npm start` writes for who started it. */
+export const credentialsPath = (data: string): string => join(data, 'credentials.json')
+
+function ownKey(): string | null {
+  const { apiKey, data } = loadConfig(callerConfig, { env: process.env })
+  if (apiKey !== undefined) return apiKey
+  const path = credentialsPath(data)
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { apiKey: string }).apiKey : null
 }
 
 export const addresses = () => addressesOf(loadConfig(queryConfig, { env: process.env }))

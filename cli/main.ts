@@ -5,6 +5,7 @@ import { dlq } from './dlq.ts'
 import { doctor } from './doctor.ts'
 import { epoch } from './epoch.ts'
 import { ingest } from './ingest.ts'
+import { keys } from './keys.ts'
 import { publish } from './publish.ts'
 import { rebuild } from './rebuild.ts'
 import { search } from './search.ts'
@@ -28,6 +29,7 @@ for (const command of [
   audit(),
   rebuild(),
   dlq(),
+  keys(),
   epoch(),
   doctor(),
 ])

@@ -1,19 +1,25 @@
 import type { LocalSettings } from '../infra/local/settings.ts'
 import type { Role } from '../infra/local/stack.ts'
 import { rolePorts } from '../services/config.ts'
+import { internalSecretFile } from './local-secrets.ts'
 
 /** Freshet's own processes beside a local stack. They take everything else from the environment. */
 export function localRoles(
   { portBase, dataDir, toolsDir }: Pick<LocalSettings, 'portBase' | 'dataDir' | 'toolsDir'>,
   env: Readonly<Record<string, string>> = {},
 ): Role[] {
+  const secret = { FRESHET_INTERNAL_SECRET_FILE: internalSecretFile(dataDir) }
   const shared = { FRESHET_PORT_BASE: String(portBase), FRESHET_DATA: dataDir, FRESHET_TOOLS: toolsDir, ...env }
-  const role = (name: string, adminPort: number): Role => ({
+  const role = (name: string, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({
     name,
     args: ['services/main.ts', name],
-    env: shared,
+    env: { ...shared, ...own },
     readyUrl: `http://127.0.0.1:${adminPort}/health/ready`,
   })
-  const { worker, queryAdmin } = rolePorts({ portBase })
-  return [role('worker', worker), role('query', queryAdmin)]
+  const { worker, queryAdmin, gatewayAdmin } = rolePorts({ portBase })
+  return [
+    role('worker', worker),
+    role('query', queryAdmin, { FRESHET_PRINCIPALS: 'signed', ...secret }),
+    role('gateway', gatewayAdmin, secret),
+  ]
 }

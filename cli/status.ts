@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { connect } from '../client/client.ts'
 import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { instanceOf, rolesIn, servingIn } from '../processors/collections.ts'
 import { indexVectors } from '../processors/index-vectors.ts'
@@ -11,7 +10,7 @@ import type { Broker } from '../streams/broker.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { groupOf } from '../streams/runner.ts'
 import { nameIn } from '../streams/topic.ts'
-import { queryUrl } from './connection.ts'
+import { connectClient, socketUrl } from './connection.ts'
 import { controlNow } from './control-now.ts'
 import { spacesIn } from './spaces.ts'
 import { topicRows, withBroker } from './topics.ts'
@@ -54,7 +53,8 @@ async function stateOf(): Promise<State> {
   const config = { ...loadConfig(workerConfig, { env: process.env }), ...loadConfig(queryConfig, { env: process.env }) }
   const ports = rolePorts(config)
   const roles = [
-    { role: 'query', url: queryUrl(), admin: `http://127.0.0.1:${ports.queryAdmin}` },
+    { role: 'gateway', url: socketUrl(), admin: `http://127.0.0.1:${ports.gatewayAdmin}` },
+    { role: 'query', url: `http://127.0.0.1:${ports.query}`, admin: `http://127.0.0.1:${ports.queryAdmin}` },
     {
       role: 'worker',
       url: `http://127.0.0.1:${ports.worker}`,
@@ -122,7 +122,7 @@ async function servingNow(broker: Broker, prefix: string): Promise<string[]> {
 }
 
 async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number; complete: boolean }> {
-  const client = await connect(queryUrl(), { timeoutMs: 2_000 })
+  const client = await connectClient(2_000)
   try {
     // A token of the server's epoch that asks for nothing.
     const nothing = tokenOf({ epoch: positionsOf(client.token)?.epoch ?? 0, documents: {} })

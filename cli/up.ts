@@ -3,6 +3,8 @@ import { progressReporter } from '../infra/local/progress.ts'
 import { runStack } from '../infra/local/run-stack.ts'
 import { localSettings } from '../infra/local/settings.ts'
 import type { Stack } from '../infra/local/stack.ts'
+import { credentialsPath } from './connection.ts'
+import { ensureOwnKey } from './local-secrets.ts'
 import { ingestReadmes } from './readmes.ts'
 import { localRoles } from './roles.ts'
 
@@ -19,8 +21,9 @@ export function up(): Command {
         async (stack, signal) => {
           console.log(`\nFreshet runs, after ${seconds(performance.now() - began)}.`)
           stack.connectReady.then(() => console.log(`Kafka Connect serves at ${stack.urls.connect}`)).catch(() => {})
+          await ensureOwnKey(settings.dataDir)
           if (sample) await ingestReadmes(settings, signal)
-          console.log(whatNext(stack))
+          console.log(whatNext(stack, settings.dataDir))
           // It runs until it is asked to stop.
           return undefined
         },
@@ -30,7 +33,7 @@ export function up(): Command {
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 
-function whatNext({ ports }: Stack): string {
+function whatNext({ ports }: Stack, dataDir: string): string {
   return `
 What to do next, in another terminal:
   npx freshet search "commit offsets manually after processing a batch"
@@ -38,7 +41,8 @@ What to do next, in another terminal:
   npx freshet publish hello "Freshness is what we are for." --title Hello
   npx freshet status
 
-WebSocket ws://127.0.0.1:${ports.query}/v1/ws, Kafka 127.0.0.1:${ports.kafka}, schema registry http://127.0.0.1:${ports.registry}/apis/ccompat/v7
-Metrics http://127.0.0.1:${ports.workerMetrics}/metrics and http://127.0.0.1:${ports.queryMetrics}/metrics
+Gateway http://127.0.0.1:${ports.gateway} (WebSocket at /v1/ws), with the API key in ${credentialsPath(dataDir)}
+Kafka 127.0.0.1:${ports.kafka}, schema registry http://127.0.0.1:${ports.registry}/apis/ccompat/v7
+Metrics http://127.0.0.1:${ports.workerMetrics}/metrics, and of query and gateway at ${ports.queryMetrics} and ${ports.gatewayMetrics}
 Ctrl-C stops everything; the data stays.`
 }

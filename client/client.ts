@@ -105,17 +105,24 @@ interface Message {
   readonly [field: string]: unknown
 }
 
-export async function connect(url: string, { timeoutMs = 5_000 }: { timeoutMs?: number } = {}): Promise<Client> {
-  const socket = new WebSocket(url, 'freshet.v1+json')
+export interface ConnectOptions {
+  /** An API key or a JWT. */
+  readonly apiKey?: string
+  readonly timeoutMs?: number
+}
+
+export async function connect(url: string, { apiKey, timeoutMs = 5_000 }: ConnectOptions = {}): Promise<Client> {
+  const socket = open(url, apiKey)
   const waiting = new Map<string, Waiting>()
   let count = 0
   let gone: FreshetError | null = null
 
   const ready = await new Promise<Message>((resolve, reject) => {
-    const unreachable = () =>
-      reject(new FreshetError('unreachable', `no query service answers at ${url}; start one with npm start`, true))
-    const timer = setTimeout(unreachable, timeoutMs)
-    socket.addEventListener('error', unreachable)
+    const timer = setTimeout(() => reject(unreachable(url)), timeoutMs)
+    socket.addEventListener('error', () => void whyNot(url, apiKey).then(reject))
+    socket.addEventListener('close', ({ code, reason }) => reject(closed(code, reason)))
+    if (apiKey !== undefined && isBrowser)
+      socket.addEventListener('open', () => socket.send(JSON.stringify({ type: 'init', token: apiKey })))
     socket.addEventListener(
       'message',
       ({ data }) => {
@@ -143,7 +150,7 @@ export async function connect(url: string, { timeoutMs = 5_000 }: { timeoutMs?: 
     else operation.resolve({ ...message, ...(operation.token !== undefined && { token: operation.token }) })
   })
   socket.addEventListener('close', ({ code, reason }) => {
-    gone = new FreshetError('closed', `the connection was closed (${code}${reason ? `: ${reason}` : ''})`, true)
+    gone = closed(code, reason)
     for (const { reject } of waiting.values()) reject(gone)
     waiting.clear()
   })
@@ -172,5 +179,36 @@ export async function connect(url: string, { timeoutMs = 5_000 }: { timeoutMs?: 
         socket.close()
       })
     },
+  }
+}
+
+/** A page cannot send headers with a handshake: it shows its key in the first message. */
+const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
+
+function open(url: string, apiKey: string | undefined): WebSocket {
+  if (apiKey === undefined || isBrowser) return new WebSocket(url, 'freshet.v1+json')
+  const options = { protocols: ['freshet.v1+json'], headers: { authorization: `Bearer ${apiKey}` } }
+  return new WebSocket(url, options as unknown as string[])
+}
+
+const unreachable = (url: string): FreshetError =>
+  new FreshetError('unreachable', `nothing answers at ${url}; start the platform with npm start`, true)
+
+const closed = (code: number, reason: string): FreshetError =>
+  code === 4401 || code === 4403
+    ? new FreshetError('unauthenticated', `the credential is not good: ${reason}`)
+    : new FreshetError('closed', `the connection was closed (${code}${reason ? `: ${reason}` : ''})`, true)
+
+/** A WebSocket does not say why it was refused; the same address asked plainly does. */
+async function whyNot(url: string, apiKey: string | undefined): Promise<FreshetError> {
+  try {
+    const answer = await fetch(url.replace(/^ws/, 'http'), {
+      headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
+    })
+    const { code, detail } = (await answer.json()) as { code?: string; detail?: string }
+    if (answer.status === 426 || code === undefined) return unreachable(url)
+    return new FreshetError(code, detail ?? code, answer.status === 429 || answer.status >= 500)
+  } catch {
+    return unreachable(url)
   }
 }

@@ -4,7 +4,14 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { portsFrom } from '../infra/local/ports.ts'
 import { catalogue } from '../schemas/topics.ts'
-import { platformConfig, queryConfig, variableOf, workerConfig } from '../services/config.ts'
+import {
+  callerConfig,
+  gatewayConfig,
+  platformConfig,
+  queryConfig,
+  variableOf,
+  workerConfig,
+} from '../services/config.ts'
 import { LIMITS } from '../services/query/protocol.ts'
 import { stateKinds } from '../streams/states.ts'
 
@@ -110,21 +117,28 @@ interface Property {
   readonly enum?: readonly string[]
   readonly type?: string
   readonly minimum?: number
+  readonly exclusiveMinimum?: number
   readonly maximum?: number
   readonly pattern?: string
   readonly format?: string
+  readonly secret?: boolean
 }
 
 function configuration(): string {
-  const roles = { worker: propertiesOf(workerConfig), query: propertiesOf(queryConfig) }
+  const roles = {
+    worker: propertiesOf(workerConfig),
+    query: propertiesOf(queryConfig),
+    gateway: propertiesOf(gatewayConfig),
+    'command line': propertiesOf(callerConfig),
+  }
   const shared = propertiesOf(platformConfig)
   const names = [...new Set([...Object.keys(shared), ...Object.values(roles).flatMap(Object.keys)])]
   const rows = names.map((name) => {
     const readers = Object.entries(roles).filter(([, properties]) => name in properties)
     const property = readers[0]![1][name]!
     return [
-      code(variableOf(name)),
-      readers.length === 2 ? 'both' : readers[0]![0],
+      code(`${variableOf(name)}${property.secret === true ? ' *' : ''}`),
+      name in shared ? 'all' : readers.map(([role]) => role).join(', '),
       valuesOf(property),
       defaultOf(name, property),
       property.description ?? '',
@@ -134,13 +148,14 @@ function configuration(): string {
 }
 
 const propertiesOf = (schema: z.ZodObject): Record<string, Property> =>
-  z.toJSONSchema(schema).properties as Record<string, Property>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }).properties as Record<string, Property>
 
-function valuesOf({ enum: choices, minimum, maximum, format, pattern }: Property): string {
+function valuesOf({ enum: choices, minimum, exclusiveMinimum, maximum, format, pattern }: Property): string {
   if (choices) return choices.map(code).join(', ')
   // A whole number without a bound of its own has JavaScript's.
   if (minimum !== undefined)
     return maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? `from ${minimum}` : `${minimum} to ${maximum}`
+  if (exclusiveMinimum !== undefined) return `above ${exclusiveMinimum}`
   if (format === 'uri') return 'URL'
   return pattern === undefined ? 'text' : code(pattern)
 }
@@ -153,7 +168,7 @@ function defaultOf(name: string, { default: value }: Property): string {
 
 /** Metrics are declared where they are counted: found in the sources by their shape. */
 function metrics(): string {
-  const rows = ['worker', 'query', 'both'].flatMap((role) =>
+  const rows = ['worker', 'query', 'gateway', 'both'].flatMap((role) =>
     sourcesIn(join(root, 'services', role === 'both' ? '' : role)).flatMap((source) =>
       [...source.matchAll(/new (Counter|Gauge|Histogram)\(\{([\s\S]*?)\n {2}\}\)/g)].map(([, kind, body = '']) => {
         const field = (name: string) => new RegExp(`${name}: '([^']*)'`).exec(body)?.[1] ?? ''
@@ -189,11 +204,13 @@ function ports(): string {
   const about: Record<keyof ReturnType<typeof portsFrom>, string> = {
     qdrantHttp: 'Qdrant, HTTP (only the server; the embedded one has none)',
     qdrant: 'Qdrant, gRPC',
-    query: 'query service, WebSocket',
+    gateway: 'gateway: the public door, HTTP and WebSocket',
+    query: 'query service, for the gateway: HTTP and WebSocket',
     registry: 'schema registry, HTTP',
     connect: 'Kafka Connect, HTTP',
     workerMetrics: 'worker: `/metrics`, `/health/ready`, `/health/live`',
     queryMetrics: 'query service: `/metrics`, `/health/ready`, `/health/live`',
+    gatewayMetrics: 'gateway: `/metrics`, `/health/ready`, `/health/live`',
     kafka: 'Kafka',
     controller: 'Kafka’s controller',
   }

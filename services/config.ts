@@ -42,11 +42,11 @@ export const platformConfig = z.strictObject({
     .string()
     .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'is small letters, digits, hyphens and underscores')
     .default('default')
-    .describe('The one tenant, until the gateway verifies others.'),
+    .describe('The tenant of whoever has no other: of configured principals, and of keys that name none.'),
   host: z
     .string()
     .default('127.0.0.1')
-    .describe('Address that the servers listen on. Beyond loopback only behind the gateway.'),
+    .describe('Address that services and their metrics listen on; the public door has its own.'),
   logLevel: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
@@ -264,7 +264,9 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     merged[name] = given[0]
     origin.set(name, given[1])
   }
-  const known = new Set([workerConfig, queryConfig, gatewayConfig].flatMap(({ shape }) => Object.keys(shape)))
+  const known = new Set(
+    [workerConfig, queryConfig, gatewayConfig, callerConfig].flatMap(({ shape }) => Object.keys(shape)),
+  )
   const unknown = Object.keys(fromFile).filter((name) => !known.has(name))
   const parsed = schema.safeParse(merged)
   const faults = unknown.map((name) => `${name} in ${file} is not a setting`)
@@ -307,6 +309,22 @@ function readFile(path: string): Record<string, unknown> {
   }
   throw new Fatal(`the configuration file ${path} (from FRESHET_CONFIG) must hold one JSON object`)
 }
+
+/** Of whoever calls from outside: the command line. */
+export const callerConfig = platformConfig.extend({
+  gatewayPort: port.optional().describe('As for the gateway.'),
+  url: z
+    .url()
+    .optional()
+    .describe('Where the command line asks, like wss://freshet.example. Default: the local gateway.'),
+  apiKey: z
+    .string()
+    .optional()
+    .meta(SECRET)
+    .describe(
+      'What the command line shows at the door. Default: credentials.json in the data folder, which npm start writes.',
+    ),
+})
 
 /** The ports that the roles listen on. */
 export function rolePorts({

@@ -174,7 +174,7 @@ export async function openPlatform({
     freshet(...args) {
       const command = startProcess('freshet', process.execPath, ['cli/main.ts', ...args], {
         cwd: repositoryDir,
-        env: shared,
+        env: { ...shared, ...(queryUrl !== null && { FRESHET_URL: queryUrl }) },
       })
       roles.push(command)
       return command

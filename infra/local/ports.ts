@@ -8,10 +8,12 @@ export interface Ports {
   readonly qdrantHttp: number
   readonly qdrant: number
   readonly query: number
+  readonly gateway: number
   readonly registry: number
   readonly connect: number
   readonly workerMetrics: number
   readonly queryMetrics: number
+  readonly gatewayMetrics: number
   readonly kafka: number
   readonly controller: number
 }
@@ -23,11 +25,13 @@ export function portsFrom(base: number): Ports {
   return {
     qdrantHttp: base + 33,
     qdrant: base + 34,
+    gateway: base + 43,
     query: base + 80,
     registry: base + 81,
     connect: base + 83,
     workerMetrics: base + 90,
     queryMetrics: base + 91,
+    gatewayMetrics: base + 94,
     kafka: base + 92,
     controller: base + 93,
   }

@@ -52,7 +52,7 @@ const portsOf: Readonly<Record<PartName, readonly (keyof Ports)[]>> = {
   qdrant: ['qdrant'],
 }
 
-const rolePorts: readonly (keyof Ports)[] = ['query', 'workerMetrics', 'queryMetrics']
+const rolePorts: readonly (keyof Ports)[] = ['query', 'workerMetrics', 'queryMetrics', 'gateway', 'gatewayMetrics']
 
 const toolsOf: Readonly<Record<PartName, readonly ToolName[]>> = {
   kafka: ['kafka'],

@@ -75,6 +75,8 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     registers: [metrics],
   })
   const pools = new Map<UpstreamRole, Pools>()
+  const instances = () =>
+    [...pools].flatMap(([role, { upstreams }]) => upstreams.instances.map((each) => ({ role, ...each })))
   for (const [role, origins] of Object.entries(upstreamsOf(config)) as [UpstreamRole, readonly string[]][]) {
     if (origins.length === 0) continue
     const opened = openPools(role, origins, {
@@ -88,27 +90,25 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     pools.set(role, opened)
     frame.closing(() => opened.close())
   }
-  const gauge = (
-    name: string,
-    help: string,
-    of: (instance: { inFlight: number; healthy: boolean; openUntil: number }) => number,
-  ) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['role', 'origin'],
-      registers: [metrics],
-      collect() {
-        for (const [role, { upstreams }] of pools)
-          for (const instance of upstreams.instances) this.set({ role, origin: instance.origin }, of(instance))
-      },
-    })
-  gauge('freshet_gateway_in_flight', 'Requests and WebSockets under way, by instance.', ({ inFlight }) => inFlight)
-  gauge(
-    'freshet_gateway_instance_up',
-    '1 while the instance answers its health check and its breaker is closed.',
-    ({ healthy, openUntil }) => (healthy && openUntil <= Date.now() ? 1 : 0),
-  )
+  new Gauge({
+    name: 'freshet_gateway_in_flight',
+    help: 'Requests and WebSockets under way, by instance.',
+    labelNames: ['role', 'origin'],
+    registers: [metrics],
+    collect() {
+      for (const { role, origin, inFlight } of instances()) this.set({ role, origin }, inFlight)
+    },
+  })
+  new Gauge({
+    name: 'freshet_gateway_instance_up',
+    help: '1 while the instance answers its health check and its breaker is closed.',
+    labelNames: ['role', 'origin'],
+    registers: [metrics],
+    collect() {
+      for (const { role, origin, healthy, openUntil } of instances())
+        this.set({ role, origin }, healthy && openUntil <= Date.now() ? 1 : 0)
+    },
+  })
 
   const now = Date.now
   const ended = ({ code, ms, ...access }: Access): void => {

@@ -155,6 +155,13 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
     })
   }
 
+  // Who cannot open a WebSocket hears why, which the handshake does not say.
+  app.get(SOCKET_PATH, async (request) => {
+    const principal = await ports.admission.principal(request.headers, request.socket.remoteAddress ?? '')
+    ports.admission.checkScope(principal, SOCKET_SCOPES)
+    throw new Refusal(426, 'upgrade_required', 'connect with a WebSocket', { upgrade: 'websocket' })
+  })
+
   const upgrade = async (request: IncomingMessage, client: Duplex, head: Buffer): Promise<void> => {
     const began = performance.now()
     const requestId = randomUUID()
