@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { scopes } from '../services/principal.ts'
 import { administer } from './administer.ts'
-import { credentialsPath } from './connection.ts'
+import { credentialsPath, socketUrl } from './connection.ts'
 import { createKey } from './keys.ts'
 
 /** What gateway and services of this machine know each other by; made once, for this user only. Answers the file. */
@@ -23,4 +24,12 @@ export async function ensureOwnKey(dataDir: string): Promise<void> {
     createKey('whoever runs npm start', { scopes, groups: ['*'] }, administration),
   )
   writeFileSync(path, `${JSON.stringify({ id, apiKey }, null, 2)}\n`, { mode: 0o600 })
+  // The gateway hears of it in a moment.
+  for (const late = Date.now() + KNOWN_MS_MAX; Date.now() < late; await delay(KNOWN_LOOK_MS)) {
+    const { status } = await fetch(socketUrl().replace(/^ws/, 'http'), { headers: { 'x-api-key': apiKey } })
+    if (status !== 401 && status !== 429) return
+  }
 }
+
+const KNOWN_MS_MAX = 10_000
+const KNOWN_LOOK_MS = 100

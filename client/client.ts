@@ -120,7 +120,7 @@ export async function connect(url: string, { apiKey, timeoutMs = 5_000 }: Connec
   const ready = await new Promise<Message>((resolve, reject) => {
     const timer = setTimeout(() => reject(unreachable(url)), timeoutMs)
     socket.addEventListener('error', () => void whyNot(url, apiKey).then(reject))
-    socket.addEventListener('close', ({ code, reason }) => reject(closed(code, reason)))
+    socket.addEventListener('close', ({ code, reason }) => code !== 1006 && reject(closed(code, reason)))
     if (apiKey !== undefined && isBrowser)
       socket.addEventListener('open', () => socket.send(JSON.stringify({ type: 'init', token: apiKey })))
     socket.addEventListener(

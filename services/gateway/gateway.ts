@@ -110,6 +110,11 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     },
   })
 
+  frame.ready(() => {
+    const silent = [...pools].find(([, { upstreams }]) => upstreams.instances.every(({ healthy }) => !healthy))
+    return silent === undefined ? null : `no instance of ${silent[0]} answers its health check`
+  })
+
   const now = Date.now
   const ended = ({ code, ms, ...access }: Access): void => {
     seconds.observe({ route: access.route, method: access.method, status: String(access.status) }, ms / 1_000)

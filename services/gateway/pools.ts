@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { Upstreams } from './upstreams.ts'
 
@@ -29,7 +30,7 @@ export function openPools(role: string, origins: readonly string[], { answerMs, 
       }),
     ]),
   )
-  const check = async (origin: string): Promise<void> => {
+  const check = async (origin: string): Promise<boolean> => {
     const healthy = await pools
       .get(origin)!
       .request({ path: '/health', method: 'GET', headersTimeout: CHECK_MS, bodyTimeout: CHECK_MS })
@@ -41,14 +42,24 @@ export function openPools(role: string, origins: readonly string[], { answerMs, 
     const before = upstreams.instances.find((each) => each.origin === origin)!.healthy
     upstreams.checked(origin, healthy)
     if (before !== healthy) checked(origin, healthy)
+    return healthy
   }
-  const timer = setInterval(() => origins.forEach((origin) => void check(origin)), CHECK_EVERY_MS)
-  timer.unref()
+  const stop = new AbortController()
+  const follow = async (origin: string): Promise<void> => {
+    while (!stop.signal.aborted) {
+      const healthy = await check(origin)
+      // One that is starting is to be there soon.
+      await delay(healthy ? CHECK_EVERY_MS : CHECK_AGAIN_MS, undefined, { signal: stop.signal, ref: false }).catch(
+        () => {},
+      )
+    }
+  }
+  for (const origin of origins) void follow(origin)
   return {
     upstreams,
     pool: (origin) => pools.get(origin)!,
     async close() {
-      clearInterval(timer)
+      stop.abort()
       await Promise.all([...pools.values()].map((pool) => pool.destroy()))
     },
   }
@@ -58,4 +69,5 @@ const CONNECTIONS_MAX = 128
 const CONNECT_MS = 2_000
 const KEEP_ALIVE_MS = 30_000
 const CHECK_EVERY_MS = 1_000
+const CHECK_AGAIN_MS = 200
 const CHECK_MS = 2_000

@@ -10,6 +10,7 @@ export class Upstreams {
     this.role = role
     this.#instances = origins.map((origin) => ({
       origin,
+      // Until its health check has said otherwise, or a service that starts beside us would be refused.
       healthy: true,
       inFlight: 0,
       failures: 0,
