@@ -218,6 +218,27 @@ export const gatewayConfig = platformConfig.extend({
     .describe('Until a request is there whole, and until a service begins its answer, ms.'),
 })
 
+/** Of whoever calls from outside: the command line. */
+export const callerConfig = platformConfig.extend({
+  gatewayPort: port.optional().describe('As for the gateway.'),
+  url: z
+    .url()
+    .optional()
+    .describe('Where the command line asks, like wss://freshet.example. Default: the local gateway.'),
+  apiKey: z
+    .string()
+    .optional()
+    .meta(SECRET)
+    .describe(
+      'What the command line shows at the door. Default: credentials.json in the data folder, which npm start writes.',
+    ),
+})
+
+/** The names of all. */
+export const settings: readonly string[] = [
+  ...new Set([workerConfig, queryConfig, gatewayConfig, callerConfig].flatMap(({ shape }) => Object.keys(shape))),
+]
+
 export type GatewayConfig = z.infer<typeof gatewayConfig>
 type CredentialConfig = Pick<
   GatewayConfig,
@@ -264,10 +285,7 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     merged[name] = given[0]
     origin.set(name, given[1])
   }
-  const known = new Set(
-    [workerConfig, queryConfig, gatewayConfig, callerConfig].flatMap(({ shape }) => Object.keys(shape)),
-  )
-  const unknown = Object.keys(fromFile).filter((name) => !known.has(name))
+  const unknown = Object.keys(fromFile).filter((name) => !settings.includes(name))
   const parsed = schema.safeParse(merged)
   const faults = unknown.map((name) => `${name} in ${file} is not a setting`)
   if (!parsed.success) {
@@ -309,22 +327,6 @@ function readFile(path: string): Record<string, unknown> {
   }
   throw new Fatal(`the configuration file ${path} (from FRESHET_CONFIG) must hold one JSON object`)
 }
-
-/** Of whoever calls from outside: the command line. */
-export const callerConfig = platformConfig.extend({
-  gatewayPort: port.optional().describe('As for the gateway.'),
-  url: z
-    .url()
-    .optional()
-    .describe('Where the command line asks, like wss://freshet.example. Default: the local gateway.'),
-  apiKey: z
-    .string()
-    .optional()
-    .meta(SECRET)
-    .describe(
-      'What the command line shows at the door. Default: credentials.json in the data folder, which npm start writes.',
-    ),
-})
 
 /** The ports that the roles listen on. */
 export function rolePorts({

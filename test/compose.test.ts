@@ -5,7 +5,15 @@ import { test } from 'node:test'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { portsFrom } from '../infra/local/ports.ts'
-import { loadConfig, queryConfig, variableOf, workerConfig } from '../services/config.ts'
+import {
+  gatewayConfig,
+  isSecret,
+  loadConfig,
+  type platformConfig,
+  queryConfig,
+  variableOf,
+  workerConfig,
+} from '../services/config.ts'
 
 /** What can be known of the compose file and the image without a Docker daemon. */
 const root = join(import.meta.dirname, '..')
@@ -54,7 +62,17 @@ test('the compose file is sound, and has every part', () => {
   const names = Object.keys(services).sort()
 
   assert.deepEqual(parsed.errors, [])
-  assert.deepEqual(names, ['connect', 'kafka', 'qdrant', 'query', 'registry', 'registry-rules', 'worker'])
+  assert.deepEqual(names, [
+    'connect',
+    'gateway',
+    'kafka',
+    'qdrant',
+    'query',
+    'registry',
+    'registry-rules',
+    'secrets',
+    'worker',
+  ])
 })
 
 test('every image is pinned, and Kafka Connect is of the same Kafka', () => {
@@ -77,14 +95,19 @@ test('every port is on the loopback, and is the one that the local stack has', (
     published.filter(([host, port = '']) => host !== '127.0.0.1' || !known.includes(port)),
     [],
   )
-  assert.ok(published.length >= known.length - 1)
+  // The gateway alone reaches the query service.
+  assert.equal(
+    published.some(([, port]) => port === String(portsFrom(18_000).query)),
+    false,
+  )
+  assert.ok(published.length >= known.length - 2)
 })
 
 test('whatever runs on says when it is ready, and what waits for it waits for that', () => {
   const waits = each.flatMap(([name, { depends_on }]) =>
     Object.entries(depends_on).map(([on, { condition }]) => ({ name, on, condition })),
   )
-  const endsByItself = (name: string) => name === 'registry-rules'
+  const endsByItself = (name: string) => name === 'registry-rules' || name === 'secrets'
 
   assert.deepEqual(
     each.filter(([name, { healthcheck }]) => !healthcheck && !endsByItself(name)),
@@ -110,7 +133,7 @@ test('every volume is declared, and every file that is mounted is there', () => 
 })
 
 test('the settings of our services are settings, with values that they take', () => {
-  const schemas = { worker: workerConfig, query: queryConfig }
+  const schemas = { worker: workerConfig, query: queryConfig, gateway: gatewayConfig }
 
   for (const [name, { environment, command }] of ours) {
     const schema = schemas[command?.[0] as keyof typeof schemas]
@@ -120,11 +143,15 @@ test('the settings of our services are settings, with values that they take', ()
         String(value).replace(/^\$\{\w+:-(.*)\}$/, '$1'),
       ]),
     )
+    const known = Object.keys(schema.shape).flatMap((setting) =>
+      isSecret(schema, setting) ? [variableOf(setting), `${variableOf(setting)}_FILE`] : [variableOf(setting)],
+    )
     assert.deepEqual(
-      Object.keys(env).filter((variable) => !Object.keys(schema.shape).map(variableOf).includes(variable)),
+      Object.keys(env).filter((variable) => !known.includes(variable)),
       [],
     )
-    const config = loadConfig(schema, { env })
+    const present = Object.entries(env).filter(([variable]) => !variable.endsWith('_FILE'))
+    const config = loadConfig<typeof platformConfig>(schema, { env: Object.fromEntries(present) })
     assert.equal(config.host, '0.0.0.0', `${name} must be reached from outside its container`)
     assert.equal(new URL(config.registry!).hostname in services, true)
     assert.equal(new URL(config.qdrantUrl!).hostname in services, true)
@@ -132,7 +159,7 @@ test('the settings of our services are settings, with values that they take', ()
   }
   assert.deepEqual(
     ours.map(([, { command }]) => command?.[0]),
-    ['worker', 'query'],
+    ['worker', 'query', 'gateway'],
   )
 })
 

@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { freshetCommands, pages as generatedPages, regenerated } from '../docs/generate.ts'
-import { queryConfig, variableOf, workerConfig } from '../services/config.ts'
+import { settings, variableOf } from '../services/config.ts'
 
 const root = join(import.meta.dirname, '..')
 const pages = ['*.md', 'docs/**/*.md']
@@ -99,8 +99,8 @@ test('links between pages lead somewhere', () => {
 })
 
 test('every setting that the pages name is one', () => {
-  const settings = [...Object.keys(workerConfig.shape), ...Object.keys(queryConfig.shape)].map(variableOf)
-  const known = [...settings, 'FRESHET_CONFIG', 'FRESHET_TEST_PORT_BASE']
+  const files = settings.map((name) => `${variableOf(name)}_FILE`)
+  const known = [...settings.map(variableOf), ...files, 'FRESHET_CONFIG', 'FRESHET_TEST_PORT_BASE']
 
   const named = pages.flatMap(({ path, text }) =>
     [...text.matchAll(/FRESHET_[A-Z_]+/g)].map(([name]) => ({ path, name })),

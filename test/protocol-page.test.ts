@@ -60,10 +60,10 @@ test('the codes of errors and of closed connections in the page are those of the
       .matchAll(/'(\w+)'/g),
   ]
   const closed = [
-    ...['connection.ts', 'query.ts', 'leaving.ts', 'unread.ts']
+    ...['connection.ts', 'identity.ts', 'query.ts', 'leaving.ts', 'unread.ts']
       .map(source)
       .join('\n')
-      .matchAll(/\.close\((\d{4}),/g),
+      .matchAll(/\b(?:close|end)\((\d{4}),/g),
   ]
 
   const inPage = [...page.matchAll(/^\| `(\w+)` \| (?:yes|no) \|/gm)].map(([, code]) => code)
