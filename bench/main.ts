@@ -70,7 +70,7 @@ const code = await runStack({ ...settings, parts: ['kafka', 'registry', 'qdrant'
     openPlatform(name, {
       stack,
       threads: options.threads,
-      roles: (env) => localRoles(settings, env),
+      roles: (env) => localRoles(settings, { ...env, FRESHET_PRINCIPALS: 'configured' }),
       profileDir: flags.profile ?? null,
       settings: env,
     })

@@ -13,7 +13,7 @@ export function localRoles(
   const role = (name: string, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({
     name,
     args: ['services/main.ts', name],
-    env: { ...shared, ...own },
+    env: { ...own, ...shared },
     readyUrl: `http://127.0.0.1:${adminPort}/health/ready`,
   })
   const { worker, queryAdmin, gatewayAdmin } = rolePorts({ portBase })

@@ -215,7 +215,14 @@ export const gatewayConfig = platformConfig.extend({
     .min(100)
     .max(600_000)
     .default(30_000)
-    .describe('Until a request is there whole, and until a service begins its answer, ms.'),
+    .describe('Until a request is there whole, ms.'),
+  answerTimeoutMs: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(70_000)
+    .describe('Until a service begins its answer, ms; a wait may take 60 s.'),
 })
 
 /** Of whoever calls from outside: the command line. */

@@ -42,6 +42,8 @@ export interface Platform extends AsyncDisposable {
   serving(): Promise<string>
   worker(env?: Readonly<Record<string, string>>): Promise<Role>
   query(env?: Readonly<Record<string, string>>): Promise<QueryRole>
+  /** Before these instances of the query service, which must be given `signed`. */
+  gateway(queries: readonly QueryRole[], env?: Readonly<Record<string, string>>): Promise<QueryRole>
   /** A client of the query service that was started last. */
   client(): Promise<Client>
   /** The `freshet` command on this platform. */
@@ -116,7 +118,7 @@ export async function openPlatform({
   const argsOf = (role: string): string[] =>
     role === 'worker' && workerFile !== undefined ? [workerFile] : ['services/main.ts', role]
   const start = async (
-    role: 'worker' | 'query',
+    role: 'worker' | 'query' | 'gateway',
     adminPort: number,
     more: Readonly<Record<string, string>>,
   ): Promise<Role> => {
@@ -165,6 +167,18 @@ export async function openPlatform({
       queryUrl = `ws://127.0.0.1:${port}`
       return { ...role, url: queryUrl }
     },
+    async gateway(queries, more = {}) {
+      const [port, adminPort] = [await freePort(), await freePort()]
+      const role = await start('gateway', adminPort, {
+        FRESHET_GATEWAY_PORT: String(port),
+        FRESHET_GATEWAY_ADMIN_PORT: String(adminPort),
+        FRESHET_QUERY_UPSTREAMS: queries.map(({ url }) => url.replace(/^ws/, 'http')).join(),
+        FRESHET_INTERNAL_SECRET: internalSecret,
+        ...more,
+      })
+      queryUrl = `ws://127.0.0.1:${port}/v1/ws`
+      return { ...role, url: queryUrl }
+    },
     async client() {
       if (queryUrl === null) throw new Error('no query service was started')
       const client = await connect(queryUrl)
@@ -189,6 +203,10 @@ export async function openPlatform({
     },
   }
 }
+
+/** What the processes of a test know each other by, where they are signed. */
+export const internalSecret = randomBytes(32).toString('hex')
+export const signed = { FRESHET_PRINCIPALS: 'signed', FRESHET_INTERNAL_SECRET: internalSecret }
 
 const modelEngine = (toolsDir: string): Promise<Engine> =>
   createEngine({

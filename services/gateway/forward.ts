@@ -80,7 +80,9 @@ export class Forwarder {
         end(!asked.signal.aborted)
         if (asked.signal.aborted) throw error
         const sent = !(error instanceof errors.ConnectTimeoutError || isRefused(error))
-        if (!this.#mayRepeat(route, attempts, sent)) throw failure(route, error)
+        // Whoever has waited that long is not to wait as long again.
+        const isLate = error instanceof errors.HeadersTimeoutError
+        if (isLate || !this.#mayRepeat(route, attempts, sent)) throw failure(route, error)
         this.#ports.retried(route.to)
       }
     }

@@ -80,7 +80,7 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   for (const [role, origins] of Object.entries(upstreamsOf(config)) as [UpstreamRole, readonly string[]][]) {
     if (origins.length === 0) continue
     const opened = openPools(role, origins, {
-      answerMs: config.requestTimeoutMs,
+      answerMs: config.answerTimeoutMs,
       checked: (origin, healthy) =>
         log[healthy ? 'info' : 'warn'](
           { origin, healthy },

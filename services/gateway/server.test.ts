@@ -24,6 +24,7 @@ const ada: Principal = {
 const holders: Readonly<Record<string, Principal>> = {
   ada,
   reader: { ...ada, subject: 'key:reader', scopes: ['search'] },
+  infers: { ...ada, subject: 'key:infers', scopes: ['infer'] },
   slow: { ...ada, subject: 'key:slow', limits: { ...noOwnLimits, requestsPerSecond: 1 } },
 }
 const bounds: Bounds = {
@@ -66,8 +67,13 @@ interface Door {
   readonly pools: Pools
 }
 
-async function door(t: TestContext, origins: readonly string[], own: Partial<Bounds> = {}): Promise<Door> {
-  const pools = openPools('query', origins, { answerMs: 300, checked() {} })
+async function door(
+  t: TestContext,
+  origins: readonly string[],
+  own: Partial<Bounds> = {},
+  role: UpstreamRole = 'query',
+): Promise<Door> {
+  const pools = openPools(role, origins, { answerMs: 300, checked() {} })
   const log: Access[] = []
   const gateway = gatewayServer({
     admission: new Admission({
@@ -79,7 +85,7 @@ async function door(t: TestContext, origins: readonly string[], own: Partial<Bou
       now: Date.now,
     }),
     forwarder: new Forwarder({ secret, now: Date.now, random: Math.random, retried() {} }),
-    pools: new Map<UpstreamRole, Pools>([['query', pools]]),
+    pools: new Map<UpstreamRole, Pools>([[role, pools]]),
     certificate: null,
     secret,
     now: Date.now,
@@ -249,6 +255,32 @@ test('an instance that is gone, silent or unwell is told apart', async (t) => {
   // The health check may have found out first.
   assert.ok([502, 503].includes(toGone.status), String(toGone.status))
   assert.ok(Number(toNobody.headers.get('retry-after')) >= 1)
+})
+
+test('a path that leads elsewhere when it is tidied up is refused', async (t) => {
+  const { origin, seen } = await service(t, (_request, response) => void response.end('{}'))
+  const { port } = await door(t, [origin], {}, 'inference')
+  const post = (path: string) =>
+    raw(
+      port,
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: infers\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}`,
+    )
+
+  const straight = await post('/v2/models/minilm/infer')
+  for (const path of [
+    '/v2/models/../repository/a',
+    '/v2/models/%2e%2e/repository/a',
+    '/v2/models/..%2frepository',
+    '/v2/models//a',
+    '/v2/models/a\\..\\b',
+  ])
+    assert.match(await post(path), /^HTTP\/1.1 400 /, path)
+
+  assert.match(straight, /^HTTP\/1.1 200 /)
+  assert.deepEqual(
+    seen.map(({ url }) => url),
+    ['/v2/models/minilm/infer'],
+  )
 })
 
 test('an answer that is a stream comes as it is made, and who leaves ends it', async (t) => {

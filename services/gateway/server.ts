@@ -81,6 +81,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
   Object.assign(server, limitsOfHttp(bounds))
   const connections = boundConnections(server, bounds)
   const sockets = new Set<Spliced>()
+  const large = new LargeBodies()
   const perSubject = new Map<string, number>()
   const seen = new WeakMap<
     FastifyRequest,
@@ -130,11 +131,13 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
       // Before the body is read.
       onRequest: async (request, reply) => {
         const { admission } = ports
+        checkPath(request.url)
         admission.checkOrigin(request.headers)
         const principal = await admission.principal(request.headers, request.socket.remoteAddress ?? '')
         seen.get(request)!.principal = principal
         admission.checkScope(principal, route.scopes)
         reply.headers(admission.take(principal))
+        large.admit(request, reply)
       },
       handler: async (request, reply) => {
         const left = new AbortController()
@@ -245,6 +248,30 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
   }
 }
 
+/** A path is what it says: one that leads elsewhere when it is tidied up would pass the wrong route's check. */
+function checkPath(url: string): void {
+  const path = url.split('?')[0]!
+  if (/\/\.{0,2}(\/|$)|%2e|%2f|%5c|\\/i.test(path))
+    throw new Refusal(400, 'bad_request', 'the address has empty, dotted or encoded steps')
+}
+
+/** Bodies are held whole, so large ones are few at a time. */
+class LargeBodies {
+  #open = 0
+
+  admit({ headers }: FastifyRequest, { raw }: FastifyReply): void {
+    const length = headers['content-length']
+    const isLarge = length === undefined ? headers['transfer-encoding'] !== undefined : Number(length) > LARGE_BYTES
+    if (!isLarge) return
+    if (this.#open >= LARGE_BODIES_MAX)
+      throw new Refusal(503, 'unavailable', 'too many large requests are under way', { 'retry-after': '1' })
+    this.#open++
+    raw.once('close', () => {
+      this.#open--
+    })
+  }
+}
+
 function limitsOfHttp({ requestTimeoutMs, connectionsMax }: Bounds) {
   return {
     headersTimeout: Math.min(HEADERS_MS, requestTimeoutMs),
@@ -330,6 +357,8 @@ function refuseUpgrade(client: Duplex, refusal: Refusal, requestId: string): voi
   setTimeout(() => client.destroy(), REFUSED_MS).unref()
 }
 
+const LARGE_BYTES = 1024 * 1024
+const LARGE_BODIES_MAX = 16
 const HEADERS_MS = 10_000
 const KEEP_ALIVE_MS = 60_000
 const HEADER_BYTES_MAX = 16 * 1024
