@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import type { ApiKey } from '../schemas/records.ts'
+import { groupCharsMax } from '../search/visibility.ts'
 import { holderOf, parseKey, type Refused } from './api-keys.ts'
 import { noOwnLimits, type Principal, type Scope, scopes } from './principal.ts'
 
@@ -86,7 +87,7 @@ function principalOf(payload: JWTPayload, { tenantClaim }: JwtSettings): Princip
     subject: `jwt:${payload.sub!.slice(0, 128)}`,
     scopes: scopes.filter((scope: Scope) => granted.includes(scope)),
     groups: wordsOf(payload.groups)
-      .filter((group) => group.length <= 128)
+      .filter((group) => group.length <= groupCharsMax)
       .slice(0, GROUPS_MAX),
     expiresAt: (payload.exp! + SKEW_SECONDS) * 1_000,
     limits: noOwnLimits,

@@ -1,18 +1,16 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
+import { EVERY_GROUP, groupCharsMax } from '../search/visibility.ts'
 
 /** What a caller may do. `admin` does not include the others. */
 export const scopes = ['search', 'ask', 'publish', 'subscribe', 'infer', 'admin'] as const
 export type Scope = (typeof scopes)[number]
 
-/** A document's groups are narrowed by these: see `groups` below. */
-export const EVERY_GROUP = '*'
-
 const principal = z.strictObject({
   tenant: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/),
   subject: z.string().min(1).max(256),
   scopes: z.array(z.enum(scopes)).readonly(),
-  groups: z.array(z.string().min(1).max(128)).max(256).readonly(),
+  groups: z.array(z.string().min(1).max(groupCharsMax)).max(256).readonly(),
   expiresAt: z.number().int().nullable(),
   limits: z.strictObject({
     requestsPerSecond: z.number().nullable(),

@@ -50,6 +50,7 @@ export async function ensureCollection(
   const keyword = (params: { isTenant?: boolean }) => ({ case: 'keywordIndexParams' as const, value: params })
   const fields = {
     tenant: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({ isTenant: true }) },
+    acl: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({}) },
     key: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({}) },
     kind: { fieldType: FieldType.FieldTypeKeyword, indexParams: keyword({}) },
     bucket: {

@@ -1,29 +1,31 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ConditionSchema, FilterSchema, QueryPointsSchema, ScoredPoint } from '@qdrant/js-client-grpc'
 import type { Terms } from '../../engine/embedder.ts'
+import { fenceText } from '../../processors/fence.ts'
 import type { Manifest } from '../../processors/vector-index.ts'
 import type { Condition, Filter, Scalar } from '../../search/filter.ts'
-import { Fatal, Retry } from '../../streams/errors.ts'
+import { isOwn, type Reader, visibilityOf } from '../../search/visibility.ts'
+import { Retry } from '../../streams/errors.ts'
 import type { Qdrant } from './client.ts'
 import type { CollectionSpec } from './collection.ts'
 import { qdrantKnownVectors } from './known-vectors.ts'
 import { manifestsIn, payloadsOf } from './manifests.ts'
 import { denseName, floatsOf, idText, manifestId, readPayload, sparseName } from './points.ts'
 
-/** The one way to search: every request carries the verified tenant. */
+/** The one way to search: every request is made for a reader, and shows what that one may be shown. */
 export interface SearchIndex {
   /** Ranked candidates of each kind that was asked for, at most `window` of each. Rejects with `Retry` when Qdrant is out of reach. */
   candidates(query: CandidateQuery): Promise<{ dense: readonly Candidate[]; keyword: readonly Candidate[] }>
-  /** Present manifests of these documents of the tenant, by key. */
-  manifests(tenant: string, keys: readonly string[]): Promise<ReadonlyMap<string, Manifest>>
-  /** The normalised mean of a document's chunk vectors; null if the tenant has no such document. */
-  centre(tenant: string, key: string): Promise<Float32Array | null>
+  /** Present manifests of these documents of the reader's tenant, by key: which revision is served, nothing of what it says. */
+  manifests(reader: Reader, keys: readonly string[]): Promise<ReadonlyMap<string, Manifest>>
+  /** The normalised mean of a document's chunk vectors; null if there is none that the reader may be shown. */
+  centre(reader: Reader, key: string): Promise<Float32Array | null>
   /** Of the whole collection. */
   count(): Promise<{ chunks: number; documents: number }>
 }
 
 export interface CandidateQuery {
-  readonly tenant: string
+  readonly reader: Reader
   readonly dense: Float32Array | null
   readonly terms: Terms | null
   readonly filter: Filter
@@ -52,11 +54,14 @@ type ConditionInit = MessageInitShape<typeof ConditionSchema>
 
 export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: CollectionSpec): SearchIndex {
   const withPayload = {
-    selectorOptions: { case: 'exclude' as const, value: { fields: ['hash', 'checksum', 'kind', 'tenant', 'bucket'] } },
+    selectorOptions: {
+      case: 'exclude' as const,
+      value: { fields: ['hash', 'checksum', 'kind', 'tenant', 'bucket', 'acl'] },
+    },
   }
-  const manifestsOf = async (tenant: string, keys: readonly string[]): Promise<Map<string, Manifest>> => {
-    requireTenant(tenant)
-    const own = keys.filter((key) => key.startsWith(`${tenant}/`))
+  const manifestsOf = async (reader: Reader, keys: readonly string[]): Promise<Map<string, Manifest>> => {
+    const visibility = visibilityOf(reader)
+    const own = keys.filter((key) => isOwn(visibility, key))
     if (own.length === 0) return new Map()
     const payloads = await qdrant.read('manifests', (options) =>
       payloadsOf(qdrant, collection, own.map(manifestId), options),
@@ -67,11 +72,20 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
   const known = qdrantKnownVectors(qdrant, { collection, space, dimensions }, (error) => {
     throw new Retry('Qdrant did not answer for the vectors of a document', { cause: error, state: 'index-unreachable' })
   })
+  const isShown = async (filter: FilterInit): Promise<boolean> => {
+    const { result } = await qdrant.read('whether a document may be shown', (options) =>
+      qdrant.points.scroll({ collectionName: collection, filter, limit: 1 }, options),
+    )
+    return result.length > 0
+  }
   return {
     manifests: manifestsOf,
-    async centre(tenant, key) {
-      const manifest = (await manifestsOf(tenant, [key])).get(key)
-      if (manifest === undefined || manifest.deleted) return null
+    async centre(reader, key) {
+      const manifest = (await manifestsOf(reader, [key])).get(key)
+      if (manifest === undefined || manifest.deleted || manifest.content === null) return null
+      // The manifest has the same key and fence, and no groups: only a chunk says for whom it is.
+      const served = [keyword('kind', 'chunk'), keyword('key', key), keyword('fence', fenceText(manifest.content))]
+      if (!(await isShown(filterOf(reader, {}, served)))) return null
       const sum = new Float32Array(dimensions)
       for (const vector of (await known.vectors([manifest])).values()) {
         for (const [i, each] of floatsOf(vector).entries()) sum[i] = sum[i]! + each
@@ -79,8 +93,8 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
       const length = Math.hypot(...sum)
       return length > 0 ? sum.map((each) => each / length) : null
     },
-    async candidates({ tenant, dense, terms, filter, window }) {
-      const base = { collectionName: collection, limit: BigInt(window), filter: filterOf(tenant, filter), withPayload }
+    async candidates({ reader, dense, terms, filter, window }) {
+      const base = { collectionName: collection, limit: BigInt(window), filter: filterOf(reader, filter), withPayload }
       const queryPoints: QueryInit[] = []
       if (dense !== null)
         queryPoints.push({
@@ -121,10 +135,6 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
   }
 }
 
-function requireTenant(tenant: string): void {
-  if (tenant === '') throw new Fatal('a search without a tenant')
-}
-
 function candidateOf({ id, score, payload }: ScoredPoint): Candidate {
   const { key, fence, offset, ordinal, start, end, text, title, url, attributes } = readPayload(payload)
   return {
@@ -153,9 +163,8 @@ function nearest(
   return { variant: { case: 'nearest', value: { variant } } as Nearest }
 }
 
-function filterOf(tenant: string, filter: Filter): FilterInit {
-  requireTenant(tenant)
-  const must: ConditionInit[] = [keyword('tenant', tenant)]
+function filterOf(reader: Reader, filter: Filter, also: readonly ConditionInit[] = []): FilterInit {
+  const must: ConditionInit[] = [...visibleTo(reader), ...also]
   const mustNot: ConditionInit[] = []
   for (const [name, condition] of Object.entries(filter)) {
     const key = `attributes.${/^[\w-]+$/.test(name) ? name : `"${name}"`}`
@@ -163,6 +172,17 @@ function filterOf(tenant: string, filter: Filter): FilterInit {
     else must.push(conditionOf(key, condition))
   }
   return { must, mustNot }
+}
+
+/** Every read of what documents say begins with these. */
+function visibleTo(reader: Reader): ConditionInit[] {
+  const { tenant, groups } = visibilityOf(reader)
+  const own = keyword('tenant', tenant)
+  if (groups === null) return [own]
+  const unrestricted: ConditionInit = { conditionOneOf: { case: 'isEmpty', value: { key: 'acl' } } }
+  const ofGroups = field({ key: 'acl', match: { matchValue: { case: 'keywords', value: { strings: [...groups] } } } })
+  const should = groups.length === 0 ? [unrestricted] : [unrestricted, ofGroups]
+  return [own, { conditionOneOf: { case: 'filter', value: { should } } }]
 }
 
 function conditionOf(key: string, condition: Exclude<Condition, { not: Scalar }>): ConditionInit {

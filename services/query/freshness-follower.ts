@@ -3,12 +3,14 @@ import { tenantOf } from '../../processors/document-key.ts'
 import type { Receipt } from '../../schemas/records.ts'
 import { documents, inbox, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
 import { Frontier, type Positions, positionsOf, tokenOf, worstOf } from '../../search/freshness.ts'
+import { visibilityOf } from '../../search/visibility.ts'
 import type { Position } from '../../streams/broker.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject } from '../../streams/errors.ts'
 import { openTable } from '../../streams/table.ts'
 import { nameIn } from '../../streams/topic.ts'
 import type { Platform } from '../platform.ts'
+import type { Principal } from '../principal.ts'
 import { OperationError } from './protocol.ts'
 
 export interface AsOf {
@@ -35,17 +37,20 @@ export interface FreshnessFollower {
   asOf(): AsOf
   /**
    * Resolves with each position's outcome when the index has them all. Rejects with an `OperationError`. Whose token it is, nobody knows: what became
-   * of a document of another tenant is not told.
+   * of a document of another tenant is not told, and why one was rejected, which may quote it, only to whoever is shown everything or wrote it here.
    */
-  after(token: string, timeoutMs: number, tenant: string, signal: AbortSignal): Promise<readonly Outcome[]>
+  after(token: string, timeoutMs: number, by: Caller, signal: AbortSignal): Promise<readonly Outcome[]>
   /** Resolves when the result would be at most this stale. */
   within(maxStalenessMs: number, timeoutMs: number, signal: AbortSignal): Promise<void>
   /** Positions that were written just now through this process. */
-  wrote(positions: readonly Position[]): Positions
+  wrote(positions: readonly Position[], by: Caller): Positions
   /** Since when Kafka has not told the ends of the logs, ms; 0 when it has just now. */
   unheardMs(): number
   close(): Promise<void>
 }
+
+/** Who asks, or writes. */
+export type Caller = Pick<Principal, 'tenant' | 'subject' | 'groups'>
 
 export async function followFreshness(
   { broker, serde, scope, epoch }: Platform,
@@ -56,6 +61,7 @@ export async function followFreshness(
   const collections = new Map<string, Followed>()
   const sources = Array.from({ length: partitions }, () => new Frontier())
   const receipts = new Map<string, Outcome & { readonly collection: string; readonly tenant: string }>()
+  const writers = new Map<string, string>()
   let known: readonly { partition: number; end: number }[] = []
   const waiters = new Set<() => void>()
   const changed = () => {
@@ -189,7 +195,8 @@ export async function followFreshness(
 
   return {
     asOf,
-    async after(token, timeoutMs, tenant, signal) {
+    async after(token, timeoutMs, by, signal) {
+      const { tenant, groups } = visibilityOf(by)
       const positions = positionsOf(token)
       if (positions === null)
         throw new OperationError(
@@ -230,8 +237,10 @@ export async function followFreshness(
       await until(received, RECEIPT_MS_MAX, signal)
       return wanted.map(({ partition, offset }) => {
         const receipt = receipts.get(`${partition}/${offset}`)
-        const { outcome, reason } = receipt?.tenant === tenant ? receipt : { outcome: 'applied' as const, reason: null }
-        return { partition, offset, outcome, reason }
+        if (receipt?.tenant !== tenant) return { partition, offset, outcome: 'applied' as const, reason: null }
+        const { outcome, reason } = receipt
+        const told = groups === null || writers.get(`${partition}/${offset}`) === nameOf(by)
+        return { partition, offset, outcome, reason: told || reason === null ? reason : UNTOLD }
       })
     },
     async within(maxStalenessMs, timeoutMs, signal) {
@@ -247,13 +256,15 @@ export async function followFreshness(
         { retryAfterMs: 500 },
       )
     },
-    wrote(positions) {
+    wrote(positions, by) {
       const now = Date.now()
       const documents: Record<number, number[]> = {}
       for (const { partition, offset } of positions) {
         sawEnd(partition, offset + 1, now)
         documents[partition] ??= []
         documents[partition].push(offset)
+        writers.set(`${partition}/${offset}`, nameOf(by))
+        if (writers.size > RECEIPTS_MAX) writers.delete(writers.keys().next().value!)
       }
       return { epoch, documents }
     },
@@ -279,6 +290,11 @@ interface Wanted {
   /** This position itself, not all before it. */
   readonly own: boolean
 }
+
+const nameOf = ({ tenant, subject }: Caller): string => `${tenant} ${subject}`
+
+/** Instead of a reason that may quote a document which the caller may not be shown. */
+const UNTOLD = 'why is told to whoever published it, and to members of every group'
 
 /** Receipts that are kept to tell a waiting writer the outcome. */
 const RECEIPTS_MAX = 50_000

@@ -34,7 +34,7 @@ export async function followPresentEpoch(
     },
     after: (...wish) => current.after(...wish),
     within: (...wish) => current.within(...wish),
-    wrote: (positions) => current.wrote(positions),
+    wrote: (...wrote) => current.wrote(...wrote),
     unheardMs: () => current.unheardMs(),
     async close() {
       closed = true

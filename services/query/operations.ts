@@ -1,3 +1,4 @@
+import { visibilityOf } from '../../search/visibility.ts'
 import type { Buckets, Limit } from '../limits.ts'
 import type { Principal, Scope } from '../principal.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
@@ -31,7 +32,7 @@ const needed: Readonly<Record<Operation['type'], readonly Scope[]>> = {
 
 /**
  * Performs one operation for the principal, whichever way it came. `accepted` hears of a publish that Kafka has, before its outcome is
- * known. Rejects with an `OperationError`.
+ * known. Rejects with an `OperationError`; a principal without a tenant is refused before anything is asked for it.
  */
 export async function perform(
   message: Operation,
@@ -39,11 +40,11 @@ export async function perform(
   ports: OperationPorts,
   { signal, accepted }: { signal: AbortSignal; accepted?: (token: string) => void },
 ): Promise<object> {
+  const { tenant } = visibilityOf(principal)
   const scopes = needed[message.type]
   if (!scopes.some((scope) => principal.scopes.includes(scope)))
     throw new OperationError('forbidden', `${message.type} needs the scope ${scopes.join(' or ')}`)
   const { freshness, quotas } = ports
-  const { tenant } = principal
   if (message.type === 'search') {
     if (typeof message.query === 'string' && message.mode !== 'keyword')
       spend(
@@ -57,15 +58,15 @@ export async function perform(
   }
   if (message.type === 'wait')
     return {
-      documents: await freshness.after(message.after, message.timeoutMs, tenant, signal),
+      documents: await freshness.after(message.after, message.timeoutMs, principal, signal),
       asOf: freshness.asOf(),
     }
   spend(quotas, 'documents', `${tenant} documents`, message.documents.length, quotas.documentsOf(tenant))
   spend(quotas, 'bytes', `${tenant} bytes`, bytesOf(message), quotas.bytesOf(tenant))
-  const token = await publish(message, tenant, ports)
+  const token = await publish(message, principal, ports)
   accepted?.(token)
   if (message.ack === 'accepted') return { token }
-  return { token, documents: await freshness.after(token, message.timeoutMs, tenant, signal) }
+  return { token, documents: await freshness.after(token, message.timeoutMs, principal, signal) }
 }
 
 function spend({ buckets, now }: Quotas, what: string, holder: string, cost: number, limit: Limit): void {

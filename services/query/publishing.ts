@@ -8,6 +8,7 @@ import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import { partitionOf } from '../../streams/partitioner.ts'
 import { nameIn } from '../../streams/topic.ts'
 import type { Platform } from '../platform.ts'
+import type { Principal } from '../principal.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type PublishMessage } from './protocol.ts'
 
@@ -24,14 +25,14 @@ export interface PublishPorts {
  */
 export async function publish(
   { documents: items }: PublishMessage,
-  tenant: string,
+  by: Principal,
   { producer, platform, partitions, freshness }: PublishPorts,
 ): Promise<string> {
   const { serde, scope, epochs } = platform
   if (epochs.refusal !== null) throw new OperationError('unavailable', epochs.refusal, { retryAfterMs: 5_000 })
   const topic = nameIn(scope, documents)
   const records = items.map((item, i): NewRecord => {
-    const key = `${tenant}/${item.id}`
+    const key = `${by.tenant}/${item.id}`
     try {
       checkKey(key)
       const value =
@@ -49,7 +50,7 @@ export async function publish(
     }
   })
   try {
-    return tokenOf(freshness.wrote(await producer.send(records)))
+    return tokenOf(freshness.wrote(await producer.send(records), by))
   } catch (error) {
     if (error instanceof Reject) throw new OperationError('rejected', reasonOf(error), { cause: error })
     if (error instanceof Retry)

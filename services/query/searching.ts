@@ -3,6 +3,7 @@ import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
 import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'
 import { fuse } from '../../search/fusion.ts'
+import type { Reader } from '../../search/visibility.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
@@ -36,12 +37,12 @@ export interface SearchPorts {
 }
 
 /**
- * Ranked chunks of the tenant's documents, all from the collection that serves when what the caller asks for is there. One
+ * Ranked chunks of the documents that the principal may be shown, all from the collection that serves when what the caller asks for is there. One
  * that is gone before the answer is there was replaced: the search is made again, on the one that serves then.
  */
 export async function search(
   message: SearchMessage,
-  { tenant }: Principal,
+  principal: Principal,
   ports: SearchPorts,
   signal: AbortSignal,
 ): Promise<SearchResult> {
@@ -51,15 +52,15 @@ export async function search(
   const embedMs = performance.now() - began
   for (;;) {
     const serving = ports.serving.now()
-    await satisfy(message, tenant, ports.freshness, signal)
+    await satisfy(message, principal, ports.freshness, signal)
     if (ports.serving.now() !== serving) continue
     const searching = performance.now()
     // Taken before the index is read: the result is at least this fresh.
     const asOf = ports.freshness.asOf()
     try {
-      const hits = await hitsIn(serving.index, message, tenant, query)
+      const hits = await hitsIn(serving.index, message, principal, query)
       const ms = { embed: round(embedMs), search: round(performance.now() - searching) }
-      return { hits: hits.map((hit) => hitOf(hit, tenant)), asOf, ms }
+      return { hits: hits.map((hit) => hitOf(hit, principal.tenant)), asOf, ms }
     } catch (error) {
       // Removed, most likely, since another one serves: whoever has not heard of that yet asks.
       if (error instanceof Missing)
@@ -83,15 +84,15 @@ export async function search(
 async function hitsIn(
   index: SearchIndex,
   message: SearchMessage,
-  tenant: string,
+  reader: Reader,
   query: Query,
 ): Promise<readonly Candidate[]> {
-  const dense = query.like === null ? query.dense : await centreOf(query.like, tenant, index)
-  const spec = { tenant, dense, terms: query.terms, filter: message.filter, window: windowOf(message.k) }
+  const dense = query.like === null ? query.dense : await centreOf(query.like, reader, index)
+  const spec = { reader, dense, terms: query.terms, filter: message.filter, window: windowOf(message.k) }
   let before: Contents = new Map()
   for (let attempt = 1; ; attempt++) {
     const ranked = rank(message, await index.candidates(spec))
-    const contents = await contentsOf(ranked, tenant, index)
+    const contents = await contentsOf(ranked, reader, index)
     const present = ranked.filter(({ key, fence }) => contents.get(key) === fence)
     if (attempt === ATTEMPTS_MAX || !movedOn(ranked, contents, before)) return take(present, message, query.like)
     before = contents
@@ -107,14 +108,14 @@ const ATTEMPTS_MAX = 8
 
 async function satisfy(
   { freshness: wish }: SearchMessage,
-  tenant: string,
+  principal: Principal,
   freshness: FreshnessFollower,
   signal: AbortSignal,
 ): Promise<void> {
   if (wish === 'any') return
   if ('maxStalenessMs' in wish) return freshness.within(wish.maxStalenessMs, wish.timeoutMs, signal)
   try {
-    await freshness.after(wish.after, wish.timeoutMs, tenant, signal)
+    await freshness.after(wish.after, wish.timeoutMs, principal, signal)
   } catch (error) {
     if (wish.onTimeout === 'stale' && error instanceof OperationError && error.code === 'timeout') return
     throw error
@@ -157,8 +158,9 @@ async function queryOf(
   return { dense: Float32Array.from(query.vector, (each) => each / length), terms: null, like: null }
 }
 
-async function centreOf(like: string, tenant: string, index: SearchIndex): Promise<Float32Array> {
-  const centre = like.startsWith(`${tenant}/`) ? await index.centre(tenant, like) : null
+/** One that the reader may not be shown is not there: nothing tells the two apart. */
+async function centreOf(like: string, reader: Reader, index: SearchIndex): Promise<Float32Array> {
+  const centre = await index.centre(reader, like)
   if (centre === null) throw new OperationError('not_found', `query.like: there is no document ${JSON.stringify(like)}`)
   return centre
 }
@@ -177,8 +179,8 @@ function rank(
 /** The fence of the chunks that each document is served from, by key; null for one that is deleted. */
 type Contents = ReadonlyMap<string, string | null>
 
-async function contentsOf(ranked: readonly Candidate[], tenant: string, index: SearchIndex): Promise<Contents> {
-  const manifests = await index.manifests(tenant, [...new Set(ranked.map(({ key }) => key))])
+async function contentsOf(ranked: readonly Candidate[], reader: Reader, index: SearchIndex): Promise<Contents> {
+  const manifests = await index.manifests(reader, [...new Set(ranked.map(({ key }) => key))])
   return new Map(
     [...manifests].map(([key, { deleted, content }]) => [key, deleted || content === null ? null : fenceText(content)]),
   )
