@@ -60,7 +60,7 @@ export async function largeDocument({ rounds, stack, open, say }: BenchContext):
   ]
 }
 
-const plain = { url: null, language: null, attributes: {}, cleaning: '' }
+const plain = { url: null, language: null, attributes: {}, acl: null, cleaning: '' }
 
 /** ms until its receipt is seen, by a document of this partition. */
 async function through(platform: Platform, document: Document, partition: number): Promise<number> {

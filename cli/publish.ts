@@ -15,16 +15,22 @@ export function publish(): Command {
     .option('-l, --language <tag>', 'its language, like en or de')
     .option('-c, --content-type <type>', 'text/plain, text/markdown or text/html', 'text/plain')
     .option('-a, --attributes <json>', 'what searches may filter by, as JSON', json)
+    .option('-g, --groups <list>', 'only their members are shown it, with commas between; default: everyone', groups)
     .option('--delete', 'deletes the document')
     .option('--json', 'the answer as it came')
     .addHelpText(
       'after',
       '\nExamples: freshet publish hello "Freshness is what we are for." --title Hello\n          freshet publish hello --delete',
     )
-    .action(async (id: string, words: string[], { delete: gone, json: asJson, ...fields }: Options) => {
+    .action(async (id: string, words: string[], { delete: gone, json: asJson, groups: acl, ...fields }: Options) => {
       const item: PublishItem = gone
         ? { id, delete: true }
-        : { id, text: words.length > 0 ? words.join(' ') : await readAll(process.stdin), ...(fields as object) }
+        : {
+            id,
+            text: words.length > 0 ? words.join(' ') : await readAll(process.stdin),
+            ...(acl && { acl }),
+            ...(fields as object),
+          }
       const began = performance.now()
       const answer = await withClient((client) => client.publish([item], { ack: 'indexed', timeoutMs: 30_000 }))
       if (asJson) return console.log(JSON.stringify(answer, null, 2))
@@ -35,6 +41,12 @@ export function publish(): Command {
     })
 }
 
+const groups = (list: string): string[] =>
+  list
+    .split(',')
+    .map((group) => group.trim())
+    .filter((group) => group !== '')
+
 interface Options {
   delete?: true
   json?: true
@@ -43,4 +55,5 @@ interface Options {
   language?: string
   contentType?: string
   attributes?: Record<string, unknown>
+  groups?: string[]
 }

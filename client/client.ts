@@ -67,6 +67,8 @@ export type PublishItem =
       readonly url?: string | null
       readonly language?: string | null
       readonly attributes?: Readonly<Record<string, string | number | boolean | readonly string[]>>
+      /** Groups whose members are shown it; left out: everyone of the tenant. */
+      readonly acl?: readonly string[] | null
     }
   | { readonly id: string; readonly delete: true }
 

@@ -121,11 +121,14 @@ function chunkFault({ payload, vectors }: ChunkPoint, key: string, content: Fenc
   return null
 }
 
-/** Title, URL and attributes are in every chunk: each distinct one of them with all the chunks. */
+/** Title, URL, attributes and acl are in every chunk: each distinct one of them with all the chunks. */
 function checksumsOf(own: readonly ChunkPoint[]): number[] {
   const chunks = own.map(({ payload, vectors }) => ({ ...payload!, ...vectors! })).sort((a, b) => a.ordinal - b.ordinal)
   const shared = new Map(
-    chunks.map(({ title, url, attributes }) => [JSON.stringify([title, url, attributes]), { title, url, attributes }]),
+    chunks.map(({ title, url, attributes, acl }) => [
+      JSON.stringify([title, url, attributes, acl]),
+      { title, url, attributes, acl },
+    ]),
   )
   return [...shared.values()].map((each) => contentChecksum({ ...each, chunks }))
 }

@@ -35,6 +35,7 @@ test('a document that is clean already comes out as it was, with the version tha
     url: 'https://example.org/a?b=c',
     language: 'pt-BR',
     attributes: { flag: true, list: ['x'], number: 1.5, text: ' as it is ' },
+    acl: ['board', 'hr'],
   }
 
   const clean = cleanDocument({ ...document, contentType: null })
@@ -223,4 +224,23 @@ test('an ordinary text of 4 MiB of each type is read in seconds', () => {
     ['text/plain', readme],
   ] as const)
     assert.ok(cpuMsOf(type, unit, cleaningLimits.textBytesMax) < 20_000, type)
+})
+
+test('groups come out in order and once each, and none of them is everyone', () => {
+  const aclOf = (acl: unknown) => cleanDocument(raw({ acl: acl as string[] })).acl
+
+  const cleaned = [undefined, null, ['hr'], ['hr', 'board', 'hr'], [' Hr '], ['x'.repeat(256)]].map(aclOf)
+
+  assert.deepEqual(cleaned, [null, null, ['hr'], ['board', 'hr'], [' Hr '], ['x'.repeat(256)]])
+})
+
+test('groups that say nothing plain are rejected, with what to do', () => {
+  assert.equal(rejection({ acl: [] }), 'acl: is empty; name at least one group, or leave it out')
+  assert.match(rejection({ acl: 'hr' }), /^acl: "hr" is not a list; send the names of groups/)
+  assert.match(rejection({ acl: ['hr', ''] }), /^acl\[1\]: "" is not the name of a group/)
+  assert.match(rejection({ acl: [7] }), /^acl\[0\]: 7 is not the name of a group/)
+  assert.match(rejection({ acl: ['*'] }), /^acl\[0\]: \* is no group; leave acl out/)
+  assert.match(rejection({ acl: ['x'.repeat(257)] }), /^acl\[0\]: has 257 characters .*more than 256/)
+  assert.match(rejection({ acl: ['\ud800'] }), /^acl\[0\]: has half a surrogate pair/)
+  assert.match(rejection({ acl: Array.from({ length: 65 }, (_, i) => `g${i}`) }), /^acl: names 65 groups, more than 64/)
 })

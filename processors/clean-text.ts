@@ -1,4 +1,5 @@
 import { Reject } from '../streams/errors.ts'
+import { cleanAcl } from './clean-acl.ts'
 import { type Attributes, cleanAttributes } from './clean-attributes.ts'
 import { cleanCharacters, hasLettersOrDigits, oneLine, shown, squeezeSpaces } from './clean-characters.ts'
 import { htmlToText } from './clean-html.ts'
@@ -21,6 +22,8 @@ export interface RawDocument {
   /** BCP 47. */
   language: string | null
   attributes: Attributes
+  /** Groups whose members are shown it; null or absent: everyone of the tenant. */
+  acl?: readonly string[] | null | undefined
 }
 
 export interface CleanDocument {
@@ -30,6 +33,8 @@ export interface CleanDocument {
   url: string | null
   language: string | null
   attributes: Attributes
+  /** In order, none twice; null: everyone of the tenant. */
+  acl: string[] | null
   /** The `cleaningVersion` that made it. */
   cleaning: string
 }
@@ -45,6 +50,7 @@ export const cleaningLimits = {
   attributesMax: 64,
   attributeBytesMax: 4 * KiB,
   attributeItemsMax: 100,
+  aclGroupsMax: 64,
   /** Share of U+FFFD among the characters: more of them mean that the bytes were decoded wrongly. */
   replacementShareMax: 1 / 200,
 }
@@ -62,7 +68,9 @@ export function cleanDocument(raw: RawDocument, limits: Partial<typeof cleaningL
   const title = cleanTitle(raw.title, bounds.titleCharsMax) ?? cutTitle(found.title, bounds.titleCharsMax)
   const url = cleanUrl(raw.url, bounds.urlCharsMax)
   const language = cleanLanguage(raw.language) ?? canonicalLanguage(found.language)
-  return { title, text, url, language, attributes: cleanAttributes(raw.attributes, bounds), cleaning: cleaningVersion }
+  const attributes = cleanAttributes(raw.attributes, bounds)
+  const acl = cleanAcl(raw.acl ?? null, bounds)
+  return { title, text, url, language, attributes, acl, cleaning: cleaningVersion }
 }
 
 /** Text and what it says of itself. */

@@ -5,7 +5,9 @@ import { documents, redo, vectors } from '../schemas/topics.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
 import { reasonHeader } from '../streams/outbox.ts'
 import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
+import { aclFault } from './clean-acl.ts'
 import { hasLettersOrDigits } from './clean-characters.ts'
+import { cleaningLimits } from './clean-text.ts'
 import { checkKey } from './document-key.ts'
 import { compareFences, type Fence } from './fence.ts'
 import type { VectorCache } from './vector-cache.ts'
@@ -182,6 +184,9 @@ async function derive(
       reject: `attributes.${endless[0]}: ${endless[1]} is not a finite number; send a number or leave it out`,
       class: 'content',
     }
+  // Whoever writes documents past our door may name nobody, which the index would take for everybody.
+  const fault = aclFault(document.acl, cleaningLimits)
+  if (fault !== null) return { reject: fault, class: 'content' }
   if (chunks.length > CHUNKS_MAX) {
     return {
       reject: `text: makes ${chunks.length} chunks, and ${CHUNKS_MAX} is the limit; split the document into several`,
@@ -190,7 +195,7 @@ async function derive(
   }
   const vectorByHash = await vectorsOf(derivation, ports, signal)
   const pipeline = `${document.cleaning || 'foreign'}+${derivingVersion}`
-  const { title, url, language, attributes } = document
+  const { title, url, language, attributes, acl } = document
   const value: DocumentVectors = {
     space: engine.space.id,
     ...fence,
@@ -198,6 +203,7 @@ async function derive(
     url,
     language,
     attributes,
+    acl,
     pipeline,
     contentHash: contentHash(document, chunks, hashes),
     chunks: chunks.map(({ start, end, text }, i) => {
@@ -241,7 +247,7 @@ async function vectorsOf(
 
 /** Everything that the index holds of the document but ids and fence, in one order. */
 function contentHash(
-  { title, url, language, attributes }: Document,
+  { title, url, language, attributes, acl }: Document,
   chunks: readonly Chunk[],
   hashes: readonly string[],
 ): string {
@@ -249,9 +255,12 @@ function contentHash(
     .sort()
     .map((name) => [name, attributes[name]])
   const spans = chunks.map(({ start, end }, i) => [start, end, hashes[i]])
-  return createHash('sha256')
-    .update(JSON.stringify([title, url, language, ordered, spans]))
-    .digest('hex')
+  return (
+    createHash('sha256')
+      // What has none has the hash that it had before there were any.
+      .update(JSON.stringify([title, url, language, ordered, spans, ...(acl === null ? [] : [acl])]))
+      .digest('hex')
+  )
 }
 
 const bytesOf = (numbers: Float32Array | Uint32Array): Buffer =>

@@ -64,6 +64,7 @@ export interface ChunkPayload extends Pick<ContentChunk, 'start' | 'end' | 'text
   readonly title: string | null
   readonly url: string | null
   readonly attributes: Readonly<Record<string, unknown>>
+  readonly acl: readonly string[] | null
   /** crc32 of the vector as it was written. */
   readonly checksum: number
 }

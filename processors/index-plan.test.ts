@@ -14,6 +14,7 @@ const vectors = (offset: number, contentHash: string, chunks = 2, derivation = 0
     title: null,
     url: null,
     attributes: {},
+    acl: null,
     chunks: Array.from({ length: chunks }, (_, i) => ({
       start: i,
       end: i + 1,

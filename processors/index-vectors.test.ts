@@ -209,6 +209,7 @@ function record(key: string, at: number, offset: number, text: string | null = `
     url: null,
     language: null,
     attributes: {},
+    acl: null,
     pipeline: 'p',
     contentHash: text ?? '',
     chunks: [chunk],

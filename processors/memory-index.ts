@@ -127,7 +127,7 @@ export const chunkPlace = (key: string, fence: Fence | string, ordinal: number):
   `${key}\n${typeof fence === 'string' ? fence : fenceText(fence)}\n${ordinal}`
 
 function storedChunks({ key, partition, content }: Manifest, written: DocumentVectors): StoredChunk[] {
-  const { space, title, url, attributes } = written
+  const { space, title, url, attributes, acl } = written
   return written.chunks.map((chunk, ordinal) => ({
     ...chunk,
     tenant: tenantOf(key),
@@ -140,6 +140,7 @@ function storedChunks({ key, partition, content }: Manifest, written: DocumentVe
     title,
     url,
     attributes,
+    acl,
     checksum: crc32(chunk.vector),
   }))
 }

@@ -98,6 +98,51 @@ test('the same documents produced again are not embedded again', async () => {
   assert.deepEqual(await run.differences(), [])
 })
 
+test('a change of groups alone is a new content that embeds nothing', async () => {
+  await using run = await memoryPipeline()
+  await run.driver.pipe({ key: 'acme/a', value: raw(long(60, 'heron')) })
+  const { embedded } = run.counts
+
+  const outcomes = []
+  for (const acl of [['hr', 'board'], ['board', 'hr', 'hr'], null]) {
+    await run.driver.pipe({ key: 'acme/a', value: raw(long(60, 'heron'), { acl }) })
+    outcomes.push([(await run.driver.values(indexed)).at(-1)!.outcome, run.index.served()[0]!.acl])
+  }
+
+  assert.ok(embedded > 1)
+  assert.equal(run.counts.embedded, embedded)
+  assert.deepEqual(outcomes, [
+    ['indexed', ['board', 'hr']],
+    ['unchanged', ['board', 'hr']],
+    ['indexed', null],
+  ])
+  assert.deepEqual(await run.differences(), [])
+})
+
+test('a document for everyone has the content that it had before there were groups', async () => {
+  await using run = await memoryPipeline()
+
+  await run.driver.pipe({ key: 'acme/a', value: raw('The same text.', { title: 'Same', attributes: { n: 1 } }) })
+
+  const { contentHash, checksum } = run.index.present.get('acme/a')!
+  assert.deepEqual(
+    [contentHash, checksum],
+    ['bb7b684d77e9a22e46f87758923db67ad5b266e82c05c13acbc339e1b709d765', 3_717_145_531],
+  )
+})
+
+test('a document that names nobody is rejected, whoever wrote it, since an index would show it to everybody', async () => {
+  await using run = await memoryPipeline({ from: 'documents', partitions: 1 })
+  await run.driver.pipe({ key: 'acme/a', value: document('fine') })
+
+  await run.driver.pipe({ key: 'acme/a', value: { ...document('not fine'), acl: [] } })
+
+  assert.deepEqual(await run.driver.rejected(), [
+    { key: 'acme/a', reason: 'acl: is empty; name at least one group, or leave it out' },
+  ])
+  assert.deepEqual(run.index.served(), [])
+})
+
 test('a revision that is rejected is a deletion downstream, with one dead letter and a receipt that says why', async () => {
   await using run = await memoryPipeline({ from: 'documents', partitions: 1 })
   await run.driver.pipe({ key: 'acme/a', value: document('fine') })

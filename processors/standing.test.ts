@@ -207,6 +207,7 @@ const same = {
   url: null,
   language: null,
   attributes: {},
+  acl: null,
   pipeline: 'c1+d1',
   contentHash: 'same',
   chunks: [

@@ -168,6 +168,7 @@ export function vectorIndexContract(
         title: 'Title',
         url: null,
         attributes: { n: 1, tags: ['a'] },
+        acl: ['board', 'hr'],
         checksum: crc32(vectors.chunks[1]!.vector),
       })
     })
@@ -270,6 +271,7 @@ function vectorsOf(offset: number, count: number): DocumentVectors {
     url: null,
     language: null,
     attributes: { n: 1, tags: ['a'] },
+    acl: ['board', 'hr'],
     pipeline: 'p1',
     contentHash: `content ${offset}`,
     chunks,

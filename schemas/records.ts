@@ -154,6 +154,8 @@ export interface DocumentVectors {
   language: null | string
   /** As in Document. */
   attributes: Record<string, string | number | boolean | string[]>
+  /** As in Document. */
+  acl: null | string[]
   /** Version of F (cleaning, splitting, embedding) that derived the chunks. */
   pipeline: string
   /** sha256, hex, of everything that the index holds of the document but ids and fence. */
@@ -191,6 +193,8 @@ export interface Document {
   language: null | string
   /** What searches may filter by. */
   attributes: Record<string, string | number | boolean | string[]>
+  /** Groups whose members are shown it, at least one; null: everyone of the tenant. */
+  acl: null | string[]
   /** Version of the code and configuration that cleaned the text. */
   cleaning: string
 }
@@ -209,6 +213,8 @@ export interface InboxDocument {
   language: null | string
   /** What searches may filter by. */
   attributes: Record<string, string | number | boolean | string[]>
+  /** Groups whose members are shown it, at least one; null: everyone of the tenant. */
+  acl: null | string[]
 }
 
 /** How far ingest has come in one partition of a source: value of `ingest-positions`, written in the transaction of what it led to. The key is source topic id/partition. */

@@ -51,6 +51,7 @@ test('a document that was written before a field with a default was added stays 
     url: null,
     language: null,
     attributes: { n: 1, tags: ['a'] },
+    acl: null,
     cleaning: '',
   })
 })

@@ -16,7 +16,7 @@ await Promise.all([platform.worker(), platform.query()])
 const client = await platform.client()
 const producer = await platform.broker.producer()
 
-const fields = { title: null, url: null, language: null, attributes: {} }
+const fields = { title: null, url: null, language: null, attributes: {}, acl: null }
 const document = (text: string): Buffer =>
   platform.serde.encode(documents, { ...fields, text, cleaning: '' } satisfies Document)
 const fromInbox = (text: string, contentType: string | null = null): Buffer =>

@@ -121,7 +121,7 @@ function undecodable(door: Sent['door'], key: string, value: Buffer, rejected: R
 function readable({ door, key, encode }: Bad, raw: RawDocument): LoadEvent {
   const { contentType: _, ...fields } = raw
   const document = door === 'inbox' ? raw : { ...fields, cleaning: '' }
-  const value = door === 'inbox' ? encode.inbox(raw) : encode.documents(document as Document)
+  const value = door === 'inbox' ? encode.inbox(raw as InboxDocument) : encode.documents(document as Document)
   return {
     door,
     key,

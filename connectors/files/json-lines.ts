@@ -12,6 +12,7 @@ export interface DocumentFields {
   readonly url?: string | null | undefined
   readonly language?: string | null | undefined
   readonly attributes?: Readonly<Record<string, string | number | boolean | string[]>> | undefined
+  readonly acl?: readonly string[] | null | undefined
 }
 
 export interface JsonLine {
@@ -52,6 +53,7 @@ const document = z.strictObject({
   url: z.string().nullish(),
   language: z.string().nullish(),
   attributes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])).optional(),
+  acl: z.array(z.string()).nullish(),
 })
 
 /** The documents of a file with one JSON object on each line; a bad line is a problem of its own. Reads as it goes, so the file may be of any size. */

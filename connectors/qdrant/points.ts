@@ -41,7 +41,7 @@ export const idText = ({
 
 export function chunkPoints(
   { key, partition }: Pick<Manifest, 'key' | 'partition'>,
-  { epoch, offset, derivation, space, title, url, attributes, chunks }: DocumentVectors,
+  { epoch, offset, derivation, space, title, url, attributes, acl, chunks }: DocumentVectors,
 ): PointInit[] {
   const fence = { epoch, offset, derivation }
   const shared: Record<string, ValueInit> = {
@@ -54,6 +54,7 @@ export function chunkPoints(
     title: title === null ? nothing : text(title),
     url: url === null ? nothing : text(url),
     attributes: value(attributes),
+    ...(acl !== null && { acl: value(acl) }),
   }
   return chunks.map(({ start, end, text: chunkText, hash, vector, termIndices, termValues }, ordinal) => ({
     id: chunkId(key, fence, ordinal),
@@ -90,7 +91,7 @@ export const denseName = (space: string): string => `${space}_dense`
 export const sparseName = (space: string): string => `${space}_terms`
 
 export function readChunk(payload: Record<string, Value>): ChunkPayload | null {
-  const { kind, tenant, key, fence, offset, ordinal, start, end, text, hash, checksum, title, url, attributes } =
+  const { kind, tenant, key, fence, offset, ordinal, start, end, text, hash, checksum, title, url, attributes, acl } =
     readPayload(payload)
   if (kind !== 'chunk' || typeof key !== 'string') return null
   return {
@@ -106,6 +107,7 @@ export function readChunk(payload: Record<string, Value>): ChunkPayload | null {
     title: typeof title === 'string' ? title : null,
     url: typeof url === 'string' ? url : null,
     attributes: (attributes ?? {}) as Record<string, unknown>,
+    acl: (acl ?? null) as string[] | null,
     checksum: Number(checksum),
   }
 }

@@ -38,6 +38,7 @@ const put = z.strictObject({
   url: z.string().nullish(),
   language: z.string().nullish(),
   attributes: z.record(z.string(), attribute).optional(),
+  acl: z.array(z.string()).nullish(),
 })
 const remove = z.strictObject({ id: z.string().min(1), delete: z.literal(true) })
 

@@ -22,6 +22,7 @@ export interface DerivedChunk {
   readonly title: string | null
   readonly url: string | null
   readonly attributes: unknown
+  readonly acl: readonly string[] | null
   readonly checksum: number
   /** As `index-points.ts` tells vectors: by name, in hex. */
   readonly vectors: Readonly<Record<string, string>>
@@ -52,9 +53,10 @@ const CHUNKS_MAX = 1_000
 const DERIVING = 'd1'
 
 async function derive(document: Document, engine: Engine): Promise<Derived | Rejected> {
-  const { title, url, language, attributes } = document
+  const { title, url, language, attributes, acl } = document
   if (Object.values(attributes).some((value) => typeof value === 'number' && !Number.isFinite(value)))
     return { rejected: 'content' }
+  if (acl !== null && !isSound(acl)) return { rejected: 'content' }
   const chunks = hasLettersOrDigits(document.text) ? await engine.split(document.text) : []
   if (chunks.length === 0) return { rejected: 'content' }
   if (chunks.length > CHUNKS_MAX) return { rejected: 'size' }
@@ -74,6 +76,7 @@ async function derive(document: Document, engine: Engine): Promise<Derived | Rej
         title,
         url,
         attributes: ordered(attributes),
+        acl,
         checksum: crc32(bytesOf(dense[i]!)),
         vectors: {
           [denseName(engine.space.id)]: ` ${bytesOf(dense[i]!).toString('hex')}`,
@@ -83,6 +86,10 @@ async function derive(document: Document, engine: Engine): Promise<Derived | Rej
     }),
   }
 }
+
+/** The promise of docs/protocol.md: one group or more, and not the one that stands for all. */
+const isSound = (acl: readonly string[]): boolean =>
+  acl.length > 0 && acl.length <= 64 && acl.every((group) => group !== '' && group !== '*' && group.length <= 256)
 
 /** What `ingest` makes of a producer's document. */
 export const cleaned = remembered((raw: RawDocument): Document | Rejected => {
@@ -95,8 +102,8 @@ export const cleaned = remembered((raw: RawDocument): Document | Rejected => {
 })
 
 /** Two documents of the same content have the same text here, whatever the order of their attributes. */
-export const contentOf = remembered(({ title, text, url, language, attributes, cleaning }: Document): string =>
-  JSON.stringify([title, text, url, language, ordered(attributes), cleaning], exactly),
+export const contentOf = remembered(({ title, text, url, language, attributes, acl, cleaning }: Document): string =>
+  JSON.stringify([title, text, url, language, ordered(attributes), acl, cleaning], exactly),
 )
 
 /** JSON has one word, null, for every number that is not finite. */

@@ -92,6 +92,10 @@ export const mutations: readonly Mutation[] = [
       changed(chunk, { attributes: { ...(chunk.payload.attributes as object), wrong: next() } }),
     )
   }),
+  points('a chunk that more groups may see', 'I10', (right, next) => {
+    const chunk = one(servedChunks(right), next)
+    return with_(right, chunk, changed(chunk, { acl: ['board', 'everybody'] }))
+  }),
   points('a wrong title', 'I1', (right, next) => {
     const chunk = one(servedChunks(right), next)
     return with_(right, chunk, changed(chunk, { title: chunk.payload.title === null ? '' : null }))

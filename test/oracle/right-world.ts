@@ -87,7 +87,7 @@ const keysOf = (door: Sent['door']) =>
 const keys = { inbox: keysOf('inbox'), documents: keysOf('documents') }
 const resources = { heldBytes: 50_000_000, residentBytes: 100_000_000, openFiles: 40, queued: 0 }
 
-const emptyDocument = { title: null, text: 'fine', url: null, language: null, attributes: {}, cleaning: '' }
+const emptyDocument = { title: null, text: 'fine', url: null, language: null, attributes: {}, acl: null, cleaning: '' }
 
 interface Written {
   readonly record: TestRecord
@@ -123,6 +123,7 @@ function oneRecord(next: () => number, count: number): Written {
     url: next() < 0.3 ? `https://example.com/${count}` : null,
     language: null,
     attributes: kind > 0.9 ? {} : { count, team: 'support' },
+    acl: count % 4 === 0 ? ['board', 'hr'] : null,
   }
   const document = door === 'inbox' ? raw : cleanDocument(raw)
   return { record: { ...at, value: document }, door, meant: { kind: 'document', document } }

@@ -98,6 +98,9 @@ function compare(expected: DerivedChunk, { payload, vectors }: Point, { engine, 
   }
   if (JSON.stringify(ordered(payload.attributes)) !== JSON.stringify(expected.attributes))
     findings.push({ invariant: 'I1', what: `${name} differs in attributes: ${shown(payload.attributes)}` })
+  // Absent where everyone of the tenant is shown it.
+  if (JSON.stringify(payload.acl ?? null) !== JSON.stringify(expected.acl))
+    findings.push({ invariant: 'I10', what: `${name} is shown to ${shown(payload.acl)}, not ${shown(expected.acl)}` })
   const dense = denseName(engine.space.id)
   const wanted = [dense, sparseName(engine.space.id)]
   const names = Object.keys(vectors).sort()

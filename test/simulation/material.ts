@@ -81,6 +81,7 @@ const documentWith = (text: string): Document => ({
   url: null,
   language: null,
   attributes: {},
+  acl: null,
   cleaning: 'c1',
 })
 
@@ -95,6 +96,7 @@ async function readOnceEach(serde: Serde): Promise<void> {
     url: null,
     language: null,
     attributes: {},
+    acl: null,
     pipeline: '',
     contentHash: '',
     chunks: [],

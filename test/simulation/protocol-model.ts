@@ -367,6 +367,7 @@ export function revisionOf(key: string, offset: number, texts: readonly string[]
     url: null,
     language: null,
     attributes: {},
+    acl: null,
     pipeline: 'p',
     contentHash: texts.join(' '),
     chunks: texts.map((text, i) => ({
