@@ -1,9 +1,8 @@
 import { Command } from 'commander'
 import { entryOf, shortId } from '../maintenance/dead-letters.ts'
 import { writeDecisions } from '../maintenance/letter-decisions.ts'
-import { readLetters } from '../maintenance/read-letters.ts'
 import { control } from '../schemas/topics.ts'
-import { progress } from './dlq-letters.ts'
+import { lettersNow } from './dlq-letters.ts'
 import { withOperator } from './operator.ts'
 
 export function dlqDiscard(): Command {
@@ -16,7 +15,7 @@ export function dlqDiscard(): Command {
     .action(async (ids: string[], { why, json }: { why: string; json?: true }) => {
       if (why.trim() === '') throw new Error('--why: is empty; say why nothing is to be done about them')
       const decided = await withOperator(async (operator) => {
-        const { entries, end } = await readLetters(operator, { progressed: progress('dead letters') })
+        const { entries, end } = await lettersNow(operator)
         const found = [...new Set(ids.map((id) => entryOf(entries, id).id))]
         const decision = { state: 'discarded', at: Date.now(), by: operator.by, why: why.trim(), through: end }
         const decisions = found.map((id) => ({ id, decision }))

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { type Entry, isWished, type Known, type State, stateOf, type Wish } from '../maintenance/dead-letters.ts'
 import { lookAt } from '../maintenance/known.ts'
-import { decisionKey } from '../maintenance/letter-decisions.ts'
+import { decisionKey, withoutErased } from '../maintenance/letter-decisions.ts'
 import { type Letters, readLetters } from '../maintenance/read-letters.ts'
 import { soundKey } from '../maintenance/replay-decision.ts'
 import { reasonOf } from '../streams/errors.ts'
@@ -21,9 +21,15 @@ export interface ListedLetters {
   readonly unlooked: string | null
 }
 
+/** All that may be seen. */
+export async function lettersNow(operator: Operator): Promise<Letters> {
+  const letters = await readLetters(operator, { progressed: progress('dead letters') })
+  return { ...letters, entries: withoutErased(letters.entries, (key) => operator.control.get(key)) }
+}
+
 /** Reads all letters, and what became of those that are wished for. */
 export async function listLetters(operator: Operator, wish: Wish): Promise<ListedLetters> {
-  const letters = await readLetters(operator, { progressed: progress('dead letters') })
+  const letters = await lettersNow(operator)
   const entries = [...letters.entries.values()].filter((entry) => isWished(entry, wish)).reverse()
   const looking = entries.slice(0, LOOKED_AT_MAX)
   let known: ReadonlyMap<string, Known> = new Map()

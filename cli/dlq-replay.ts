@@ -1,12 +1,11 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { type Entry, entryOf, shortId, type Wish } from '../maintenance/dead-letters.ts'
-import { readLetters } from '../maintenance/read-letters.ts'
 import { decideAll, type Outcome, replayAll } from '../maintenance/replay.ts'
 import { inWords } from '../maintenance/replay-decision.ts'
 import { control, redo } from '../schemas/topics.ts'
 import { systemClock } from '../streams/clock.ts'
 import { confirm } from './confirm.ts'
-import { listLetters, progress, wishOptions } from './dlq-letters.ts'
+import { lettersNow, listLetters, wishOptions } from './dlq-letters.ts'
 import { type Operator, withOperator } from './operator.ts'
 
 export function dlqReplay(): Command {
@@ -49,7 +48,7 @@ async function chosen(ids: readonly string[], wish: Wish, operator: Operator): P
     const { stated } = await listLetters(operator, wish)
     return stated.filter(({ state }) => state === 'open').map(({ entry }) => entry)
   }
-  const { entries } = await readLetters(operator, { progressed: progress('dead letters') })
+  const { entries } = await lettersNow(operator)
   return [...new Set(ids.map((id) => entryOf(entries, id)))]
 }
 

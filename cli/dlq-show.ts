@@ -2,13 +2,13 @@ import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { entryOf, stateOf } from '../maintenance/dead-letters.ts'
 import { decisionKey } from '../maintenance/letter-decisions.ts'
-import { readLetter, readLetters } from '../maintenance/read-letters.ts'
+import { readLetter } from '../maintenance/read-letters.ts'
 import { type Readable, readable } from '../maintenance/readable.ts'
 import { decideAll } from '../maintenance/replay.ts'
 import { inWords, soundKey } from '../maintenance/replay-decision.ts'
 import { fenceText } from '../processors/fence.ts'
 import { reasonOf } from '../streams/errors.ts'
-import { iso, plain, progress } from './dlq-letters.ts'
+import { iso, lettersNow, plain } from './dlq-letters.ts'
 import { type Operator, withOperator } from './operator.ts'
 
 export function dlqShow(): Command {
@@ -28,7 +28,7 @@ export function dlqShow(): Command {
 }
 
 async function show(prefix: string, operator: Operator) {
-  const { entries } = await readLetters(operator, { progressed: progress('dead letters') })
+  const { entries } = await lettersNow(operator)
   const entry = entryOf(entries, prefix)
   const letter = await readLetter(operator, entry.latest.at)
   const key = soundKey(entry)

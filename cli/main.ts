@@ -4,6 +4,7 @@ import { audit } from './audit.ts'
 import { dlq } from './dlq.ts'
 import { doctor } from './doctor.ts'
 import { epoch } from './epoch.ts'
+import { erase } from './erase.ts'
 import { ingest } from './ingest.ts'
 import { keys } from './keys.ts'
 import { publish } from './publish.ts'
@@ -29,6 +30,7 @@ for (const command of [
   audit(),
   rebuild(),
   dlq(),
+  erase(),
   keys(),
   epoch(),
   doctor(),

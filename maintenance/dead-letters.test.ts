@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Control } from '../schemas/records.ts'
 import type { StoredRecord } from '../streams/broker.ts'
 import { type DeadLetter, REPLAY_OF } from '../streams/dead-letters.ts'
 import {
@@ -14,6 +15,7 @@ import {
   stateOf,
   supersededBy,
 } from './dead-letters.ts'
+import { decisionKey, withoutErased } from './letter-decisions.ts'
 import { decideReplay, inWords } from './replay-decision.ts'
 
 const refused: DeadLetter = {
@@ -211,4 +213,22 @@ test('an id is found by its beginning; one that is unknown, ambiguous or none sa
   assert.throws(() => entryOf(entries, twice.slice(0, 4)), /is the beginning of \d+ ids \(.*give more of it/)
   assert.throws(() => entryOf(entriesOf({}), 'ffff0000'), /no dead letter begins with ffff0000; dlq list --all/)
   assert.throws(() => entryOf(entries, 'acme/a'), /"acme\/a" is not one; give 4 or more/)
+})
+
+test('letters of an erased document are not among those that may be seen, the others are', () => {
+  const entry = entryOfOne()
+  const entries = new Map([
+    ['a'.repeat(32), { ...entry, id: 'a'.repeat(32) }],
+    ['b'.repeat(32), { ...entry, id: 'b'.repeat(32) }],
+    ['c'.repeat(32), { ...entry, id: 'c'.repeat(32) }],
+  ])
+  const deadLetter = { at: 0, by: 'jane@example', why: '', through: 9 }
+  const decided = new Map([
+    [decisionKey('a'.repeat(32)), { deadLetter: { ...deadLetter, state: 'erased' } }],
+    [decisionKey('b'.repeat(32)), { deadLetter: { ...deadLetter, state: 'discarded' } }],
+  ])
+
+  const seen = withoutErased(entries, (key) => decided.get(key) as Control | undefined)
+
+  assert.deepEqual([...seen.keys()], ['b'.repeat(32), 'c'.repeat(32)])
 })

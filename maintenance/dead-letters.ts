@@ -34,7 +34,7 @@ export interface Entry {
   readonly count: number
 }
 
-export type State = 'open' | 'replayed' | 'superseded' | 'discarded'
+export type State = 'open' | 'replayed' | 'superseded' | 'discarded' | 'erased'
 
 export function letterOf(
   letter: DeadLetter,
@@ -110,7 +110,7 @@ export function stateOf(
   decided: DeadLetterDecision | null,
   known: Known | undefined,
 ): { readonly state: State; readonly why: string } {
-  if (decided?.state === 'discarded') return { state: 'discarded', why: decided.why }
+  if (decided?.state === 'discarded' || decided?.state === 'erased') return { state: decided.state, why: decided.why }
   if (decided?.state === 'replayed' && entry.latest.at < decided.through) return { state: 'replayed', why: decided.why }
   const newer = known === undefined ? null : supersededBy(entry, known)
   return newer === null ? { state: 'open', why: '' } : { state: 'superseded', why: newer }

@@ -28,6 +28,8 @@ export interface IndexContents {
   strays(): AsyncIterable<readonly string[]>
   /** Deletes points by id. Only what nothing serves and nobody is writing. */
   remove(ids: readonly string[]): Promise<void>
+  /** Removes entries, each only if its fence is as it was read. Only of documents that no log names any more, so that nothing older can come. */
+  forget(manifests: readonly Manifest[]): Promise<void>
 }
 
 /** Documents of one partition: those in the buckets from `from` up to, not including, `to`. */

@@ -4,11 +4,15 @@ import { documents, inbox, ingestPositions } from '../schemas/topics.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
 import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
 import { cleanDocument } from './clean-text.ts'
-import { checkKey } from './document-key.ts'
+import { checkKey, tenantOf } from './document-key.ts'
 
 export interface IngestPorts {
   /** Whether anybody wrote the key to `documents` at this offset of its partition or later. Asked only for a replayed record. */
   readonly writtenSince?: (key: string, offset: number) => Promise<boolean>
+  /** When the tenant was erased, ms since 1970; null: it was not. */
+  readonly erasedAt?: (tenant: string) => number | null
+  /** Told each document that is left out since its tenant was erased. */
+  readonly leftOut?: (tenant: string) => void
 }
 
 /** Header of a document: topic id, partition and offset of the source record that it was made of. */
@@ -33,6 +37,12 @@ export const ingestDocuments = processor<IngestPorts>({
   async process({ records, topicId }, ports) {
     return Promise.all(
       records.map(async (input, i): Promise<Outcome> => {
+        const tenant = tenantOf(input.key)
+        // No dead letter: it would be one more copy of what was erased. A deletion is let through.
+        if (input.value !== null && (ports.erasedAt?.(tenant) ?? null) !== null) {
+          ports.leftOut?.(tenant)
+          return { publish: [] }
+        }
         if (await isOvertaken(input, records.slice(0, i), ports)) {
           return {
             reject: 'replay: a newer record of this key came while this one was on its way; nothing is left to do',

@@ -203,6 +203,12 @@ function contentsOf({ collection, space, chunks, manifests, markers }: Stored): 
     async remove(ids) {
       for (const id of ids) chunks.delete(id)
     },
+    async forget(read) {
+      for (const { key, fence } of read) {
+        const present = manifests.get(key)
+        if (present !== undefined && compareFences(present.fence, fence) === 0) manifests.delete(key)
+      }
+    },
   }
 }
 

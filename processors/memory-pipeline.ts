@@ -37,6 +37,7 @@ export async function memoryPipeline({
   clock = virtualClock(),
   compare = async () => Promise.reject(new Error('nothing is compared here')),
   identified,
+  erasedAt,
 }: {
   partitions?: number
   cacheBytesMax?: number
@@ -46,6 +47,7 @@ export async function memoryPipeline({
   /** Default: a stage that would have to compare fails. */
   compare?: (compared: Compared, driver: TestDriver) => Promise<Low>
   identified?: DriverOptions['identified']
+  erasedAt?: (tenant: string) => number | null
 } = {}): Promise<MemoryPipeline> {
   const engine = hashEngine()
   const counts = { embedded: 0, fromCache: 0, fromIndex: 0 }
@@ -68,7 +70,7 @@ export async function memoryPipeline({
   ]
   if (from === 'inbox') {
     const writtenSince = (key: string, offset: number) => keyWrittenSince(driver.broker, documents.name, key, offset)
-    stages.unshift(stage(ingestDocuments, { writtenSince }))
+    stages.unshift(stage(ingestDocuments, { writtenSince, ...(erasedAt && { erasedAt }) }))
   }
   const driver: TestDriver = await testTopology(stages, {
     partitions,

@@ -68,6 +68,22 @@ export function vectorIndexContract(
       assert.deepEqual([refused?.fence.offset, accepted?.fence.offset], [5, 8])
     })
 
+    test('an entry is forgotten only as it was read, and then a document can come anew', async () => {
+      const { index, contents } = await opened
+      await index.apply([{ expected: null, manifest: manifestOf('forgotten', 5, 1), chunks: null }])
+      const read = (await index.read([key('forgotten')], 0)).manifests[0]!
+      await index.apply([{ expected: fence(5), manifest: manifestOf('forgotten', 6, 1), chunks: null }])
+
+      await contents.forget([read])
+      const kept = (await index.read([key('forgotten')], 0)).manifests[0]!
+      await contents.forget([kept])
+      const gone = (await index.read([key('forgotten')], 0)).manifests[0]
+      await index.apply([{ expected: null, manifest: manifestOf('forgotten', 2, 1), chunks: null }])
+
+      assert.deepEqual([kept.fence.offset, gone], [6, null])
+      assert.equal((await index.read([key('forgotten')], 0)).manifests[0]?.fence.offset, 2)
+    })
+
     test('a manifest that is expected and not there is not written', async () => {
       const { index } = await opened
 

@@ -47,13 +47,13 @@ export interface TopicIdentity {
 }
 
 export interface DeadLetterDecision {
-  /** discarded or replayed. */
+  /** discarded, replayed or erased. */
   state: string
   /** When, ms since 1970. */
   at: number
   /** Who: user@host. */
   by: string
-  /** Why it was discarded; what became of the replay. */
+  /** Why it was discarded or erased; what became of the replay. */
   why: string
   /** The end of `dead-letters` then: what lies there or later came after it. */
   through: number

@@ -15,10 +15,12 @@ const schema = (file: string): AvroSchema => JSON.parse(readFileSync(new URL(`${
 /** A value is at most 8 MiB (`streams/task.ts`); keys, headers and framing come on top. */
 const recordBytesMax = { 'max.message.bytes': String(9 * MiB) }
 
+/** `max.compaction.lag.ms`: where little changes the ratio alone would keep what was replaced for ever; erasure needs a bound in time. */
 const compacted = {
   'cleanup.policy': 'compact',
   'min.cleanable.dirty.ratio': '0.2',
   'segment.ms': String(24 * HOUR_MS),
+  'max.compaction.lag.ms': String(3 * 24 * HOUR_MS),
 }
 
 /**
@@ -33,7 +35,12 @@ const sourceOfTruth = {
   'message.timestamp.type': 'LogAppendTime',
 }
 
-const byTime = (days: number) => ({ 'cleanup.policy': 'delete', 'retention.ms': String(days * 24 * HOUR_MS) })
+/** A record lives as long as the latest of its segment: segments of a day keep that near. */
+const byTime = (days: number) => ({
+  'cleanup.policy': 'delete',
+  'retention.ms': String(days * 24 * HOUR_MS),
+  'segment.ms': String(24 * HOUR_MS),
+})
 
 export const inbox = topic<InboxDocument>({
   name: 'inbox',

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type ConditionSchema, type RetrievedPoint, UpdateStatus } from '@qdrant/js-client-grpc'
-import { parseFence } from '../../processors/fence.ts'
+import { fenceText, parseFence } from '../../processors/fence.ts'
 import {
   type ChunkPlace,
   type ChunkPoint,
@@ -30,7 +30,10 @@ import { denseOf, sparseOf } from './stored-vectors.ts'
 type ConditionInit = MessageInitShape<typeof ConditionSchema>
 
 /** Everything that a collection holds, for those who check it. */
-export function qdrantContents(qdrant: Qdrant, { collection, space }: CollectionSpec): IndexContents {
+export function qdrantContents(
+  qdrant: Qdrant,
+  { collection, space }: Pick<CollectionSpec, 'collection' | 'space'>,
+): IndexContents {
   const names = [denseName(space), sparseName(space)] as const
   const withPayload = { selectorOptions: { case: 'enable' as const, value: true } }
   const withVectors = { selectorOptions: { case: 'include' as const, value: { names: [...names] } } }
@@ -144,6 +147,23 @@ export function qdrantContents(qdrant: Qdrant, { collection, space }: Collection
           ),
         )
         if (result?.status !== UpdateStatus.Completed) throw new StartOver(`Qdrant did not complete a deletion`)
+      }
+    },
+    async forget(manifests) {
+      for (const { key, fence } of manifests) {
+        const hasId: ConditionInit = { conditionOneOf: { case: 'hasId', value: { hasId: [manifestId(key)] } } }
+        const filter = { must: [hasId, matches('fence', { case: 'keyword', value: fenceText(fence) })] }
+        const { result } = await qdrant.write('the removal of an entry', (options) =>
+          qdrant.points.delete(
+            {
+              collectionName: collection,
+              wait: true,
+              points: { pointsSelectorOneOf: { case: 'filter', value: filter } },
+            },
+            options,
+          ),
+        )
+        if (result?.status !== UpdateStatus.Completed) throw new StartOver(`Qdrant did not complete a removal`)
       }
     },
   }

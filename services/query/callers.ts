@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { erasedAt, tenantKey } from '../../maintenance/erasure-tenant.ts'
 import type { TenantQuota } from '../../schemas/records.ts'
 import { control } from '../../schemas/topics.ts'
 import { Fatal } from '../../streams/errors.ts'
@@ -27,14 +28,16 @@ export interface NotLetIn {
   readonly reason: string
 }
 
-/** `revoked`: told the subject whose credential is not good any more. */
+/** `revoked`: told whose credential is not good any more. */
 export async function followCallers(
   config: QueryConfig,
   platform: Platform,
-  { revoked, failed }: { revoked(subject: string): void; failed(error: Error): void },
+  { revoked, failed }: { revoked: Revoked; failed(error: Error): void },
 ): Promise<Callers> {
   return config.principals === 'configured' ? configured(config) : signed(config, platform, revoked, failed)
 }
+
+type Revoked = (isNotGood: (principal: Principal) => boolean) => void
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[?::1\]?)(:\d+)?$/
 
@@ -65,10 +68,12 @@ function configured({ host, tenant }: QueryConfig): Callers {
   }
 }
 
+const ERASED = 'the tenant was erased: nothing is admitted of it'
+
 async function signed(
   config: QueryConfig,
   { broker, serde, scope }: Platform,
-  revoked: (subject: string) => void,
+  revoked: Revoked,
   failed: (error: Error) => void,
 ): Promise<Callers> {
   const secrets = config.internalSecret
@@ -82,9 +87,11 @@ async function signed(
     scope,
     failed,
     changed(subject, value) {
+      if (value?.tenant?.erasedAt != null) revoked(({ tenant }) => subject === tenantKey(tenant))
       if (!subject.startsWith(keySubject(''))) return
       const key = value?.apiKey
-      if (key == null || key.revokedAt !== null) revoked(`key:${subject.slice(keySubject('').length)}`)
+      const holder = `key:${subject.slice(keySubject('').length)}`
+      if (key == null || key.revokedAt !== null) revoked((principal) => principal.subject === holder)
     },
   })
   await table.sync()
@@ -95,19 +102,26 @@ async function signed(
     now,
   })
   const buckets = new Buckets()
-  const quotaOf = (tenant: string): TenantQuota | null => table.get(`tenants/${tenant}`)?.tenant ?? null
+  const quotaOf = (tenant: string): TenantQuota | null => table.get(tenantKey(tenant))?.tenant ?? null
+  const isErased = ({ tenant }: Principal): boolean => erasedAt(tenant, (key) => table.get(key)) !== null
   const twice = (perSecond: number) => ({ perSecond, burst: Math.max(1, 2 * perSecond) })
   return {
     of(headers) {
       const given = headers[PRINCIPAL_HEADER]
-      if (given !== undefined)
-        return verifyPrincipal(given, secrets, now()) ?? { status: 401, reason: 'the gateway did not sign this' }
+      if (given !== undefined) {
+        const principal = verifyPrincipal(given, secrets, now())
+        if (principal === null) return { status: 401, reason: 'the gateway did not sign this' }
+        return isErased(principal) ? { status: 403, reason: ERASED } : principal
+      }
       if (headers.origin === undefined) return { status: 401, reason: 'ask through the gateway' }
       if (!config.origins.includes(headers.origin))
         return { status: 403, reason: 'pages of other origins may not call' }
       return null
     },
-    identify,
+    async identify(token) {
+      const known = await identify(token)
+      return 'refused' in known || !isErased(known) ? known : { refused: ERASED }
+    },
     quotas: {
       buckets,
       now,

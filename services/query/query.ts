@@ -99,8 +99,9 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const connections = new Map<WebSocket, Connection>()
   const callers = await followCallers(config, platform, {
     failed: frame.fail,
-    revoked(subject) {
-      for (const connection of connections.values()) if (connection.principal?.subject === subject) connection.revoke()
+    revoked(isNotGood) {
+      for (const connection of connections.values())
+        if (connection.principal !== null && isNotGood(connection.principal)) connection.revoke()
     },
   })
   frame.closing(() => callers.close())

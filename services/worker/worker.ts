@@ -23,6 +23,7 @@ import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { auditing } from './auditing.ts'
 import { keepCollections } from './collections.ts'
+import { followErased } from './erased-tenants.ts'
 import { knownInServing } from './known-in-serving.ts'
 import { engineMetrics, observed } from './metrics.ts'
 
@@ -92,8 +93,12 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
     log,
   })
   frame.ready(collections.missing)
+  const erased = await followErased(platform, metrics, log, frame.fail)
+  frame.closing(() => erased.close())
   const stages = [
     stage(ingestDocuments, {
+      erasedAt: erased.at,
+      leftOut: erased.leftOut,
       writtenSince: (key, offset) => keyWrittenSince(broker, nameIn(scope, documents), key, offset),
     }),
     stage(embedDocuments, {

@@ -1,0 +1,92 @@
+import { connectQdrant } from '../connectors/qdrant/client.ts'
+import { qdrantContents } from '../connectors/qdrant/contents.ts'
+import type { EraseWorld } from '../maintenance/erasure-world.ts'
+import { generationOf, rolesIn, servingKey } from '../processors/collections.ts'
+import { actions, catalogue, control, documents, vectors } from '../schemas/topics.ts'
+import type { Broker } from '../streams/broker.ts'
+import { kafkaBroker } from '../streams/brokers/kafka.ts'
+import { systemClock } from '../streams/clock.ts'
+import { Fatal } from '../streams/errors.ts'
+import { confluentRegistry } from '../streams/registry.ts'
+import { avroSerde } from '../streams/serde.ts'
+import { openTable } from '../streams/table.ts'
+import { nameIn, type Scope } from '../streams/topic.ts'
+import { addressesOf, type PlatformConfig } from './config.ts'
+import { openEpochs } from './epoch.ts'
+
+export interface Erasing extends EraseWorld {
+  close(): Promise<void>
+}
+
+/** The world of an erasure: the log, and every collection of every space that Qdrant has under our prefix. `space`: the configured one. */
+export async function openErasing(config: PlatformConfig, space: string, by: string): Promise<Erasing> {
+  const addresses = addressesOf(config)
+  const scope: Scope = { prefix: config.topicPrefix, space }
+  const broker = kafkaBroker({ brokers: [...addresses.kafka], clientId: 'freshet-erase', log: () => {} })
+  try {
+    return await openWith(broker, { config, scope, by })
+  } catch (error) {
+    await broker.close()
+    throw error
+  }
+}
+
+async function openWith(
+  broker: Broker,
+  { config, scope, by }: { config: PlatformConfig; scope: Scope; by: string },
+): Promise<Erasing> {
+  const addresses = addressesOf(config)
+  const serde = avroSerde(confluentRegistry(addresses.registry), scope)
+  await broker.admin.ready(READY_MS)
+  const topics = await broker.admin.topics()
+  const missing = catalogue
+    .filter((topic) => topic.name !== vectors.name)
+    .map((topic) => nameIn(scope, topic))
+    .find((name) => !topics.some((topic) => topic.name === name))
+  if (missing !== undefined) throw new Fatal(`topic ${missing} does not exist; start a worker, which creates it`)
+  await serde.register([control, actions])
+  const epochs = await openEpochs(broker, serde, scope)
+  await epochs.check()
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => {})
+  const table = await openTable(control, { broker, serde, scope, failed: failure.reject })
+  await Promise.race([table.sync(), failure.promise])
+  const entries = new Map(table.entries())
+  await table.close()
+  const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const { collections } = await qdrant.read('collections', (options) => qdrant.collections.list({}, options))
+  const followed = { ...scope, space: entries.get(servingKey)?.serving?.space ?? scope.space }
+  const kept = rolesIn(entries, followed)
+  const indexes = collections.flatMap(({ name }) => {
+    const of = spaceOf(name, scope.prefix)
+    if (of === null) return []
+    return [{ ...qdrantContents(qdrant, { collection: name, space: of }), followed: kept.has(name) }]
+  })
+  const before = nameIn({ ...scope, space: '' }, vectors)
+  const producer = await broker.producer()
+  return {
+    broker,
+    serde,
+    scope,
+    partitions: topics.find(({ name }) => name === nameIn(scope, documents))!.partitions,
+    epoch: epochs.epoch,
+    spaces: topics.flatMap(({ name }) => (name.startsWith(before) ? [name.slice(before.length)] : [])),
+    indexes,
+    clock: systemClock,
+    by,
+    send: (records) => producer.send(records),
+    async close() {
+      await Promise.all([producer.close(), epochs.close()])
+      await broker.close()
+    },
+  }
+}
+
+/** The space of a collection of ours, of any generation; null for what is not ours. */
+function spaceOf(collection: string, prefix: string): string | null {
+  const space = /^es_[0-9a-f]+/.exec(collection.slice(prefix.length))?.[0] ?? null
+  if (space === null || !collection.startsWith(prefix)) return null
+  return generationOf(collection, { prefix, space }) === null ? null : space
+}
+
+const READY_MS = 5_000
