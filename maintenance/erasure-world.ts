@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { checkKey, tenantOf } from '../processors/document-key.ts'
+import { checkKey } from '../processors/document-key.ts'
 import type { IndexContents } from '../processors/index-contents.ts'
 import type { Broker, NewRecord } from '../streams/broker.ts'
 import type { Clock } from '../streams/clock.ts'
@@ -61,6 +61,3 @@ export function namesOf(subject: Subject): string[] {
   if ('tenant' in subject) return [`tenants/${subject.tenant}`]
   return [...new Set(subject.keys)].map((key) => `sha256:${hashOfKey(key)}`).sort()
 }
-
-export const tenantsOf = (subject: Subject): string[] =>
-  'tenant' in subject ? [subject.tenant] : [...new Set(subject.keys.map(tenantOf))]
