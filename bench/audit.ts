@@ -78,7 +78,7 @@ async function wholeAudit(
   const before = { own: cpu(), qdrant: usageOf(stack.part('qdrant').pid!).cpuS }
   const report = await auditNow({
     broker,
-    contents: qdrantContents(qdrant, { collection, space, dimensions }),
+    contents: qdrantContents(qdrant, { collection, space }),
     serde: avroSerde(confluentRegistry(`${stack.urls.registry}/apis/ccompat/v7`), scope),
     scope,
     partitions,

@@ -100,7 +100,7 @@ async function openWorld(
   return {
     world: {
       broker,
-      contents: qdrantContents(qdrant, { collection: named, space: space.id, dimensions: space.dimensions }),
+      contents: qdrantContents(qdrant, { collection: named, space: space.id }),
       serde,
       scope,
       partitions: topic.partitions,

@@ -102,7 +102,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
     async verify(collection, signal) {
       const { serving, ends } = await facts()
       const { epoch } = epochs
-      const contents = (of: string) => qdrantContents(qdrant, { collection: of, space: id, dimensions })
+      const contents = (of: string) => qdrantContents(qdrant, { collection: of, space: id })
       return audit(
         {
           broker,

@@ -52,7 +52,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   frame.closing(() => epochs.close())
   const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
   const { dimensions } = engine.space
-  const contentsOf = (collection: string) => qdrantContents(qdrant, { collection, space: scope.space, dimensions })
+  const contentsOf = (collection: string) => qdrantContents(qdrant, { collection, space: scope.space })
   const observer = observed(metrics, log, Date.now)
   const audits = auditing(config, metrics, log)
   frame.ready(observer.waiting)
