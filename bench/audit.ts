@@ -73,7 +73,7 @@ async function wholeAudit(
 ): Promise<void> {
   const qdrant = connectQdrant({ url: stack.urls.qdrant })
   const collection = `${scope.prefix}${scope.space}`
-  const { id: space, dimensions } = await spaceOf(qdrant, collection)
+  const { id: space } = await spaceOf(qdrant, collection)
   const cpu = () => process.cpuUsage().user + process.cpuUsage().system
   const before = { own: cpu(), qdrant: usageOf(stack.part('qdrant').pid!).cpuS }
   const report = await auditNow({
