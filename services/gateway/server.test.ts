@@ -420,6 +420,7 @@ test('a page says who it is in its first message: without a credential it is joi
   await once(socket, 'open')
 
   assert.equal(behind.upgrades[0]!.headers[PRINCIPAL_HEADER], undefined)
+  assert.equal(behind.upgrades[0]!.headers.origin, 'https://app.example')
   socket.terminate()
 })
 

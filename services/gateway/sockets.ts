@@ -141,6 +141,8 @@ function join(service: net.Socket, origin: string, options: SpliceOptions): Spli
       ...(wanted['sec-websocket-protocol'] && { 'sec-websocket-protocol': String(wanted['sec-websocket-protocol']) }),
       ...passedOn(wanted),
       'x-request-id': requestId,
+      // The service lets nobody in but from a page that it knows too.
+      ...(principal === null && wanted.origin !== undefined && { origin: wanted.origin }),
       ...(principal !== null && { [PRINCIPAL_HEADER]: signPrincipal(principal, secret, now()) }),
     }
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
