@@ -77,7 +77,7 @@ async function derive(document: Document, engine: Engine): Promise<Derived | Rej
         title,
         url,
         attributes: ordered(attributes),
-        acl,
+        acl: acl ?? null,
         checksum: crc32(bytesOf(dense[i]!)),
         vectors: {
           [denseName(engine.space.id)]: ` ${bytesOf(dense[i]!).toString('hex')}`,
