@@ -69,6 +69,16 @@ module.exports = {
       to: { path: '^node_modules/kafkajs' },
     },
     {
+      name: 'one-way-outside',
+      severity: 'error',
+      comment: 'services/outside.ts alone opens Kafka, the registry and Qdrant: it puts the credentials in',
+      from: { path: folder('services', 'cli'), pathNot: ['^services/outside\\.ts$', '\\.test\\.ts$'] },
+      to: {
+        path: '^(streams/brokers/kafka\\.ts|streams/registry\\.ts|connectors/qdrant/client\\.ts)$',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'no-cycles',
       severity: 'error',
       from: {},

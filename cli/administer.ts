@@ -4,12 +4,8 @@ import type { Control } from '../schemas/records.ts'
 import { actions, control } from '../schemas/topics.ts'
 import { loadConfig, workerConfig } from '../services/config.ts'
 import { partitionOf } from '../streams/partitioner.ts'
-import { confluentRegistry } from '../streams/registry.ts'
-import { avroSerde } from '../streams/serde.ts'
-import { openTable } from '../streams/table.ts'
 import { nameIn } from '../streams/topic.ts'
-import { addresses } from './connection.ts'
-import { withBroker } from './topics.ts'
+import { withOutside } from './outside.ts'
 
 /** `control`, for whoever may write to it by their rights in Kafka. */
 export interface Administration {
@@ -24,19 +20,17 @@ export function administer<T>(work: (administration: Administration) => Promise<
   const { topicPrefix: prefix, partitions, replicationFactor } = loadConfig(workerConfig, { env: process.env })
   const scope = { prefix, space: '' }
   const by = `${userInfo().username}@${hostname()}`
-  return withBroker(async (broker) => {
-    const serde = avroSerde(confluentRegistry(addresses().registry), scope)
+  return withOutside(async (outside) => {
+    const { broker } = outside
+    const serde = outside.serde(scope)
     await serde.register([control, actions])
     await ensureTopics(broker.admin, { scope, partitions, replicationFactor }, [control, actions])
-    const failure = Promise.withResolvers<never>()
-    failure.promise.catch(() => {})
-    const table = await openTable(control, { broker, serde, scope, failed: failure.reject })
+    const decided = await outside.controlNow(scope)
     const producer = await broker.producer()
     try {
-      await Promise.race([table.sync(), failure.promise])
       return await work({
         by,
-        control: new Map(table.entries()),
+        control: decided,
         async decide(subject, record, { what, detail = '' }) {
           const value = record === null ? null : serde.encode(control, record)
           const action = serde.encode(actions, { at: Date.now(), by, what, subject, detail })
@@ -52,7 +46,7 @@ export function administer<T>(work: (administration: Administration) => Promise<
         },
       })
     } finally {
-      await Promise.all([table.close(), producer.close()])
+      await producer.close()
     }
   })
 }

@@ -1,5 +1,4 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { spaceOf } from '../connectors/qdrant/collection.ts'
 import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import { type AuditOptions, type AuditReport, audit as auditNow } from '../maintenance/audit.ts'
@@ -9,14 +8,14 @@ import { servingIn, servingKey } from '../processors/collections.ts'
 import { documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
 import { checkEpoch, openEpochs } from '../services/epoch.ts'
-import type { Broker } from '../streams/broker.ts'
+import type { Outside } from '../services/outside.ts'
 import { systemClock } from '../streams/clock.ts'
 import { nameIn } from '../streams/topic.ts'
 import { auditLines, auditProgress } from './audit-words.ts'
 import { addresses } from './connection.ts'
 import { controlNow } from './control-now.ts'
+import { withOutside } from './outside.ts'
 import { spaceIn } from './spaces.ts'
-import { withBroker } from './topics.ts'
 
 interface Flags {
   readonly collection?: string
@@ -40,19 +39,21 @@ export function audit(): Command {
     .option('--json', 'the report as JSON')
     .addHelpText('after', '\nExample: freshet audit --repair')
     .action(async (flags: Flags, command: Command) => {
-      const report = await withBroker((broker) => run(broker, flags, (message) => command.error(`error: ${message}`)))
+      const report = await withOutside((outside) =>
+        run(outside, flags, (message) => command.error(`error: ${message}`)),
+      )
       console.log(flags.json ? JSON.stringify(report, null, 2) : auditLines(report, flags).join('\n'))
       if (!report.inSync) process.exitCode = 1
     })
 }
 
 async function run(
-  broker: Broker,
+  outside: Outside,
   { collection, partition, repair, renew, deep, json }: Flags,
   wrongUse: (message: string) => never,
 ): Promise<AuditReport> {
   const config = loadConfig(workerConfig, { env: process.env })
-  const { world, close } = await openWorld(broker, config, collection)
+  const { world, close } = await openWorld(outside, config, collection)
   if (partition !== undefined && partition >= world.partitions)
     wrongUse(`--partition: is ${partition}, and there are 0 to ${world.partitions - 1}`)
   const engine = deep === undefined ? null : await openOwnEngine(config)
@@ -74,23 +75,20 @@ async function run(
 }
 
 async function openWorld(
-  broker: Broker,
+  outside: Outside,
   config: WorkerConfig,
   wanted: string | undefined,
 ): Promise<{ world: AuditWorld; close(): Promise<void> }> {
-  // Loaded here, so that the other commands start faster.
-  const { avroSerde } = await import('../streams/serde.ts')
-  const { confluentRegistry } = await import('../streams/registry.ts')
-  const { qdrant: url, registry } = addresses()
-  const qdrant = connectQdrant({ url, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const { broker } = outside
+  const qdrant = outside.qdrant()
   const topics = await broker.admin.topics()
   const prefix = config.topicPrefix
-  const decided = await controlNow(broker, prefix)
+  const decided = await controlNow(outside, prefix)
   const inTopics = spaceIn(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix))) ?? ''
   const named = wanted ?? servingIn(decided, { prefix, space: decided.get(servingKey)?.serving?.space ?? inTopics })
   const space = await spaceOf(qdrant, named)
   const scope = { prefix, space: space.id }
-  const serde = avroSerde(confluentRegistry(registry), scope)
+  const serde = outside.serde(scope)
   await serde.register([documents, redo])
   const topic = topics.find(({ name }) => name === nameIn(scope, documents))
   if (topic === undefined) throw new Error(`topic ${nameIn(scope, documents)} does not exist; freshet up creates it`)

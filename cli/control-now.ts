@@ -1,25 +1,12 @@
 import type { ControlRecords } from '../processors/collections.ts'
 import { control } from '../schemas/topics.ts'
-import type { Broker } from '../streams/broker.ts'
+import type { Outside } from '../services/outside.ts'
 import { nameIn } from '../streams/topic.ts'
-import { addresses } from './connection.ts'
 
-/** What `control` says now, by key. */
-export async function controlNow(broker: Broker, prefix: string): Promise<ControlRecords> {
+/** What `control` says now, by key; nothing where nobody has made it yet. */
+export async function controlNow(outside: Outside, prefix: string): Promise<ControlRecords> {
   const scope = { prefix, space: '' }
-  const topics = await broker.admin.topics()
+  const topics = await outside.broker.admin.topics()
   if (!topics.some(({ name }) => name === nameIn(scope, control))) return new Map()
-  // Loaded here, so that the other commands start faster.
-  const { avroSerde } = await import('../streams/serde.ts')
-  const { confluentRegistry } = await import('../streams/registry.ts')
-  const { openTable } = await import('../streams/table.ts')
-  const failure = Promise.withResolvers<never>()
-  const serde = avroSerde(confluentRegistry(addresses().registry), scope)
-  const table = await openTable(control, { broker, serde, scope, failed: failure.reject })
-  try {
-    await Promise.race([table.sync(), failure.promise])
-    return new Map(table.entries())
-  } finally {
-    await table.close()
-  }
+  return outside.controlNow(scope)
 }

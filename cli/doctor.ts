@@ -1,6 +1,5 @@
 import { existsSync, statfsSync } from 'node:fs'
 import { Command } from 'commander'
-import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { modelNamed } from '../engine/models.ts'
 import { type Requirement, requirePrerequisites } from '../infra/local/prerequisites.js'
 import { localSettings } from '../infra/local/settings.ts'
@@ -9,8 +8,8 @@ import { catalogue } from '../schemas/topics.ts'
 import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { nameIn } from '../streams/topic.ts'
+import { withOutside, withSomeOutside } from './outside.ts'
 import { spaceIn } from './spaces.ts'
-import { withBroker } from './topics.ts'
 
 export function doctor(): Command {
   return new Command('doctor')
@@ -76,11 +75,11 @@ const checks: readonly [string, () => Promise<void> | void][] = [
       }
     },
   ],
-  ['Kafka', () => withBroker(async ({ admin }) => void (await admin.topics()))],
+  ['Kafka', () => withOutside(async ({ broker }) => void (await broker.admin.topics()))],
   [
     'topics',
     () =>
-      withBroker(async ({ admin }) => {
+      withOutside(async ({ broker: { admin } }) => {
         const present = await admin.topics()
         const scope = { prefix: config().topicPrefix, space: spaceIn(present.map(({ name }) => name)) ?? '' }
         const faults: string[] = []
@@ -118,11 +117,12 @@ const checks: readonly [string, () => Promise<void> | void][] = [
   ],
   [
     'Qdrant',
-    async () => {
-      const { qdrant } = addressesOf(config())
-      const { service, read } = connectQdrant({ url: qdrant, timeoutMs: TIMEOUT_MS })
-      await read('a health check', (options) => service.healthCheck({}, options))
-    },
+    () =>
+      withSomeOutside(async (outside) => {
+        const { collections, read } = outside.qdrant({ timeoutMs: TIMEOUT_MS })
+        // Not its health check, which answers without a key.
+        await read('for a list of its collections', (options) => collections.list({}, options))
+      }),
   ],
   ['worker', () => ready('worker', rolePorts(config()).worker)],
   ['query service', () => ready('query service', rolePorts(config()).queryAdmin)],

@@ -3,11 +3,8 @@ import { ensureTopics } from '../schemas/ensure-topics.ts'
 import { control, documents } from '../schemas/topics.ts'
 import { loadConfig, workerConfig } from '../services/config.ts'
 import { openEpochs, refusalOf } from '../services/epoch.ts'
-import { confluentRegistry } from '../streams/registry.ts'
-import { avroSerde } from '../streams/serde.ts'
 import { nameIn } from '../streams/topic.ts'
-import { addresses } from './connection.ts'
-import { withBroker } from './topics.ts'
+import { withOutside } from './outside.ts'
 
 export function epoch(): Command {
   return new Command('epoch')
@@ -30,8 +27,9 @@ export function epoch(): Command {
 function withEpoch(accept: boolean) {
   const { topicPrefix: prefix, partitions, replicationFactor } = loadConfig(workerConfig, { env: process.env })
   const scope = { prefix, space: '' }
-  return withBroker(async (broker) => {
-    const serde = avroSerde(confluentRegistry(addresses().registry), scope)
+  return withOutside(async (outside) => {
+    const { broker } = outside
+    const serde = outside.serde(scope)
     await serde.register([control])
     const plan = { scope, partitions, replicationFactor }
     await ensureTopics(broker.admin, plan, accept ? [control, documents] : [control])

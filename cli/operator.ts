@@ -1,19 +1,18 @@
 import { hostname, userInfo } from 'node:os'
-import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { qdrantIndex } from '../connectors/qdrant/vector-index.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
 import { modelNamed } from '../engine/models.ts'
 import { spaceOf } from '../engine/space.ts'
 import type { VectorIndex } from '../processors/vector-index.ts'
 import type { Control } from '../schemas/records.ts'
-import { control, documents } from '../schemas/topics.ts'
-import { addressesOf, loadConfig, queryConfig } from '../services/config.ts'
+import { documents } from '../schemas/topics.ts'
+import { loadConfig, queryConfig } from '../services/config.ts'
 import type { Broker } from '../streams/broker.ts'
-import { confluentRegistry, type SchemaRegistry } from '../streams/registry.ts'
-import { avroSerde, type Serde } from '../streams/serde.ts'
-import { openTable, type Table } from '../streams/table.ts'
+import type { SchemaRegistry } from '../streams/registry.ts'
+import type { Serde } from '../streams/serde.ts'
+import type { Table } from '../streams/table.ts'
 import type { Scope } from '../streams/topic.ts'
-import { withBroker } from './topics.ts'
+import { withOutside } from './outside.ts'
 
 /** What a command that looks into the log and the index works with. */
 export interface Operator {
@@ -32,18 +31,12 @@ export interface Operator {
 /** The serving space and collection are those that `control` names; else those of the configured model. */
 export async function withOperator<T>(work: (operator: Operator) => Promise<T>): Promise<T> {
   const config = loadConfig(queryConfig, { env: process.env })
-  const addresses = addressesOf(config)
   const configured = config.engine === 'hash' ? hashEngine().space : spaceOf(modelNamed(config.model))
-  return withBroker(async (broker) => {
-    const registry = confluentRegistry(addresses.registry)
+  return withOutside(async (outside) => {
+    const { broker, registry } = outside
     const named = { prefix: config.topicPrefix, space: configured.id }
     let failure: Error | null = null
-    const table = await openTable(control, {
-      broker,
-      serde: avroSerde(registry, named),
-      scope: named,
-      failed: (error) => (failure = error),
-    })
+    const table = await outside.control(named, { failed: (error) => (failure = error) })
     try {
       await table.sync()
       if (failure !== null) throw failure
@@ -52,15 +45,11 @@ export async function withOperator<T>(work: (operator: Operator) => Promise<T>):
       const serving = table.get('serving')?.serving
       const scope = { ...named, space: serving?.space ?? named.space }
       const collection = serving?.collection ?? `${config.topicPrefix}${named.space}`
-      const qdrant = connectQdrant({
-        url: addresses.qdrant,
-        timeoutMs: QDRANT_TIMEOUT_MS,
-        ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }),
-      })
+      const qdrant = outside.qdrant({ timeoutMs: QDRANT_TIMEOUT_MS })
       return await work({
         broker,
         registry,
-        serde: avroSerde(registry, scope),
+        serde: outside.serde(scope),
         scope,
         epoch,
         control: table,

@@ -1,19 +1,19 @@
 import { Command } from 'commander'
-import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { instanceOf, rolesIn, servingIn } from '../processors/collections.ts'
 import { indexVectors } from '../processors/index-vectors.ts'
 import { pipeline } from '../processors/pipeline.ts'
 import { positionsOf, tokenOf } from '../search/freshness.ts'
-import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
+import { loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
 import type { StateReport } from '../services/named-states.ts'
-import type { Broker } from '../streams/broker.ts'
+import type { Outside } from '../services/outside.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { groupOf } from '../streams/runner.ts'
 import { nameIn } from '../streams/topic.ts'
 import { connectClient, socketUrl } from './connection.ts'
 import { controlNow } from './control-now.ts'
+import { withOutside, withSomeOutside } from './outside.ts'
 import { spacesIn } from './spaces.ts'
-import { topicRows, withBroker } from './topics.ts'
+import { topicRows } from './topics.ts'
 
 export function status(): Command {
   return new Command('status')
@@ -63,13 +63,13 @@ async function stateOf(): Promise<State> {
   ]
   const [states, kafka, freshness, index] = await Promise.all([
     Promise.all(roles.map(async (role) => ({ ...role, ...(await health(role.admin)) }))),
-    withBroker(async (broker) => ({
-      topics: await topicRows(broker),
-      stages: await lags(broker, config.topicPrefix),
-      serving: await servingNow(broker, config.topicPrefix),
+    withOutside(async (outside) => ({
+      topics: await topicRows(outside.broker),
+      stages: await lags(outside, config.topicPrefix),
+      serving: await servingNow(outside, config.topicPrefix),
     })).catch(reasonOf),
     freshnessNow().catch(reasonOf),
-    indexNow(addressesOf(config).qdrant).catch(reasonOf),
+    withSomeOutside(indexNow).catch(reasonOf),
   ])
   return { roles: states, kafka, freshness, index }
 }
@@ -86,10 +86,10 @@ async function health(admin: string): Promise<{ state: string; states: readonly 
 }
 
 /** Offsets behind, by consumer group. A transactional stage keeps its position elsewhere: its staleness is under freshness. */
-async function lags(broker: Broker, prefix: string): Promise<{ group: string; topic: string; lag: number }[]> {
-  const { admin } = broker
+async function lags(outside: Outside, prefix: string): Promise<{ group: string; topic: string; lag: number }[]> {
+  const { admin } = outside.broker
   const names = (await admin.topics()).map(({ name }) => name)
-  const decided = await controlNow(broker, prefix)
+  const decided = await controlNow(outside, prefix)
   const rows = []
   for (const space of new Set(spacesIn(names))) {
     const scope = { prefix, space }
@@ -115,9 +115,9 @@ async function lags(broker: Broker, prefix: string): Promise<{ group: string; to
   return rows
 }
 
-async function servingNow(broker: Broker, prefix: string): Promise<string[]> {
-  const decided = await controlNow(broker, prefix)
-  const spaces = new Set(spacesIn((await broker.admin.topics()).map(({ name }) => name)))
+async function servingNow(outside: Outside, prefix: string): Promise<string[]> {
+  const decided = await controlNow(outside, prefix)
+  const spaces = new Set(spacesIn((await outside.broker.admin.topics()).map(({ name }) => name)))
   return [...spaces].map((space) => servingIn(decided, { prefix, space }))
 }
 
@@ -133,8 +133,8 @@ async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number;
   }
 }
 
-async function indexNow(url: string): Promise<{ url: string; collections: { name: string; points: number }[] }> {
-  const { collections, points, read } = connectQdrant({ url, timeoutMs: 3_000 })
+async function indexNow(outside: Outside): Promise<{ url: string; collections: { name: string; points: number }[] }> {
+  const { url, collections, points, read } = outside.qdrant({ timeoutMs: 3_000 })
   const listed = await read('collections', (options) => collections.list({}, options))
   const rows = await Promise.all(
     listed.collections.map(async ({ name }) => {

@@ -3,7 +3,7 @@ import { catalogue } from '../schemas/topics.ts'
 import { loadConfig, queryConfig } from '../services/config.ts'
 import type { Broker } from '../streams/broker.ts'
 import { nameIn } from '../streams/topic.ts'
-import { addresses } from './connection.ts'
+import { withOutside } from './outside.ts'
 import { spacesIn } from './spaces.ts'
 
 export function topics(): Command {
@@ -12,7 +12,7 @@ export function topics(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample: freshet topics')
     .action(async ({ json }: { json?: true }) => {
-      const rows = await withBroker(topicRows)
+      const rows = await withOutside(({ broker }) => topicRows(broker))
       if (json) return console.log(JSON.stringify(rows, null, 2))
       const wide = Math.max(...rows.map(({ name }) => name.length))
       for (const { name, partitions, offsets, about } of rows) {
@@ -21,18 +21,6 @@ export function topics(): Command {
         )
       }
     })
-}
-
-export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
-  // Loaded only by the commands that ask Kafka: the others start faster.
-  const { kafkaBroker } = await import('../streams/brokers/kafka.ts')
-  const broker = kafkaBroker({ brokers: [...addresses().kafka], clientId: 'freshet-cli' })
-  try {
-    await broker.admin.ready(5_000)
-    return await work(broker)
-  } finally {
-    await broker.close()
-  }
 }
 
 export interface TopicRow {

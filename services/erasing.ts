@@ -1,18 +1,13 @@
-import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import type { EraseWorld } from '../maintenance/erasure-world.ts'
 import { generationOf, rolesIn, servingKey } from '../processors/collections.ts'
 import { actions, catalogue, control, documents, vectors } from '../schemas/topics.ts'
-import type { Broker } from '../streams/broker.ts'
-import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { systemClock } from '../streams/clock.ts'
 import { Fatal } from '../streams/errors.ts'
-import { confluentRegistry } from '../streams/registry.ts'
-import { avroSerde } from '../streams/serde.ts'
-import { openTable } from '../streams/table.ts'
 import { nameIn, type Scope } from '../streams/topic.ts'
-import { addressesOf, type PlatformConfig } from './config.ts'
+import type { PlatformConfig } from './config.ts'
 import { openEpochs } from './epoch.ts'
+import { type Outside, openOutside } from './outside.ts'
 
 export interface Erasing extends EraseWorld {
   close(): Promise<void>
@@ -20,23 +15,18 @@ export interface Erasing extends EraseWorld {
 
 /** The world of an erasure: the log, and every collection of every space that Qdrant has under our prefix. `space`: the configured one. */
 export async function openErasing(config: PlatformConfig, space: string, by: string): Promise<Erasing> {
-  const addresses = addressesOf(config)
-  const scope: Scope = { prefix: config.topicPrefix, space }
-  const broker = kafkaBroker({ brokers: [...addresses.kafka], clientId: 'freshet-erase', log: () => {} })
+  const outside = openOutside(config, { clientId: 'freshet-erase' })
   try {
-    return await openWith(broker, { config, scope, by })
+    return await openWith(outside, { prefix: config.topicPrefix, space }, by)
   } catch (error) {
-    await broker.close()
+    await outside.close()
     throw error
   }
 }
 
-async function openWith(
-  broker: Broker,
-  { config, scope, by }: { config: PlatformConfig; scope: Scope; by: string },
-): Promise<Erasing> {
-  const addresses = addressesOf(config)
-  const serde = avroSerde(confluentRegistry(addresses.registry), scope)
+async function openWith(outside: Outside, scope: Scope, by: string): Promise<Erasing> {
+  const { broker } = outside
+  const serde = outside.serde(scope)
   await broker.admin.ready(READY_MS)
   const topics = await broker.admin.topics()
   const missing = catalogue
@@ -47,13 +37,8 @@ async function openWith(
   await serde.register([control, actions])
   const epochs = await openEpochs(broker, serde, scope)
   await epochs.check()
-  const failure = Promise.withResolvers<never>()
-  failure.promise.catch(() => {})
-  const table = await openTable(control, { broker, serde, scope, failed: failure.reject })
-  await Promise.race([table.sync(), failure.promise])
-  const entries = new Map(table.entries())
-  await table.close()
-  const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const entries = await outside.controlNow(scope)
+  const qdrant = outside.qdrant()
   const { collections } = await qdrant.read('collections', (options) => qdrant.collections.list({}, options))
   const followed = { ...scope, space: entries.get(servingKey)?.serving?.space ?? scope.space }
   const kept = rolesIn(entries, followed)
@@ -77,7 +62,7 @@ async function openWith(
     send: (records) => producer.send(records),
     async close() {
       await Promise.all([producer.close(), epochs.close()])
-      await broker.close()
+      await outside.close()
     },
   }
 }

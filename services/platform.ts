@@ -1,20 +1,19 @@
 import { ensureTopics } from '../schemas/ensure-topics.ts'
 import { catalogue, control } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
-import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { systemClock } from '../streams/clock.ts'
 import { Retry, reasonOf } from '../streams/errors.ts'
-import { confluentRegistry } from '../streams/registry.ts'
-import { avroSerde, type Serde } from '../streams/serde.ts'
+import type { Serde } from '../streams/serde.ts'
 import type { StateName } from '../streams/states.ts'
 import type { Scope } from '../streams/topic.ts'
-import { type Addresses, addressesOf, type PlatformConfig } from './config.ts'
+import type { PlatformConfig } from './config.ts'
 import { type Epochs, openEpochs } from './epoch.ts'
+import { type Outside, openOutside } from './outside.ts'
 import type { Frame } from './process.ts'
 
 /** What every role that works on the topics begins with: the broker, the serde, topics and schemas in place, the epoch. */
 export interface Platform {
-  readonly addresses: Addresses
+  readonly outside: Outside
   readonly broker: Broker
   readonly serde: Serde
   readonly scope: Scope
@@ -29,14 +28,13 @@ export type Waiting = Pick<Frame, 'role' | 'log' | 'states' | 'fail'>
 /** Waits, and says for what, until Kafka and the registry are there. */
 export async function openPlatform(config: PlatformConfig, space: string, waiting: Waiting): Promise<Platform> {
   const { role, log, fail: failed } = waiting
-  const addresses = addressesOf(config)
   const scope: Scope = { prefix: config.topicPrefix, space }
-  const broker = kafkaBroker({
-    brokers: [...addresses.kafka],
+  const outside = openOutside(config, {
     clientId: `freshet-${role}`,
     log: (level, message, fields) => log[level]({ ...fields }, message),
   })
-  const serde = avroSerde(confluentRegistry(addresses.registry), scope)
+  const { broker } = outside
+  const serde = outside.serde(scope)
   const { partitions, replicationFactor } = config
   await persistently('Kafka', waiting, () => broker.admin.ready(READY_MS))
   const plan = { scope, partitions, replicationFactor }
@@ -51,7 +49,7 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
   await persistently('the topics', waiting, () => ensureTopics(broker.admin, plan))
   await persistently('the epoch of documents', waiting, () => epochs.check())
   return {
-    addresses,
+    outside,
     broker,
     serde,
     scope,

@@ -1,4 +1,3 @@
-import { connectQdrant } from '../connectors/qdrant/client.ts'
 import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import { qdrantSearch } from '../connectors/qdrant/search.ts'
 import type { Space } from '../engine/embedder.ts'
@@ -10,16 +9,15 @@ import type { IndexContents } from '../processors/index-contents.ts'
 import type { Control, Progress, Redo } from '../schemas/records.ts'
 import { control, documents, progress, redo, vectors } from '../schemas/topics.ts'
 import type { Broker, NewRecord } from '../streams/broker.ts'
-import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { systemClock } from '../streams/clock.ts'
 import { Fatal } from '../streams/errors.ts'
 import { partitionOf } from '../streams/partitioner.ts'
-import { confluentRegistry } from '../streams/registry.ts'
-import { avroSerde, type Serde } from '../streams/serde.ts'
+import type { Serde } from '../streams/serde.ts'
 import { openTable } from '../streams/table.ts'
 import { nameIn, type Scope } from '../streams/topic.ts'
-import { addressesOf, type PlatformConfig } from './config.ts'
+import type { PlatformConfig } from './config.ts'
 import { checkEpoch, openEpochs } from './epoch.ts'
+import { openOutside } from './outside.ts'
 
 /** The world of a rebuild: `control` and `progress`, followed, and Qdrant. */
 export interface Rebuilding extends RebuildWorld {
@@ -32,10 +30,10 @@ export interface Rebuilding extends RebuildWorld {
 }
 
 export async function openRebuilding(config: PlatformConfig, { id, dimensions }: Space): Promise<Rebuilding> {
-  const addresses = addressesOf(config)
   const scope: Scope = { prefix: config.topicPrefix, space: id }
-  const broker = kafkaBroker({ brokers: [...addresses.kafka], clientId: 'freshet-rebuild', log: () => {} })
-  const serde = avroSerde(confluentRegistry(addresses.registry), scope)
+  const outside = openOutside(config, { clientId: 'freshet-rebuild' })
+  const { broker } = outside
+  const serde = outside.serde(scope)
   await broker.admin.ready(READY_MS)
   const present = new Set((await broker.admin.topics()).map(({ name }) => name))
   const missing = [control, progress, redo, vectors]
@@ -45,10 +43,10 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
   await serde.register([control, progress, redo, documents])
   const epochs = await openEpochs(broker, serde, scope)
   await epochs.check()
-  const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const qdrant = outside.qdrant()
   let failure: Error | null = null
   const shared = { broker, serde, scope, failed: (error: Error) => (failure = error) }
-  const controlTable = await openTable(control, shared)
+  const controlTable = await outside.control(scope, shared)
   const progressTable = await openTable(progress, shared)
   const producer = await broker.producer()
 

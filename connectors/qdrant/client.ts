@@ -3,6 +3,7 @@ import type { ClientHttp2Stream, Http2Session } from 'node:http2'
 import { type CallOptions, Code, ConnectError } from '@connectrpc/connect'
 import { QdrantClient } from '@qdrant/js-client-grpc'
 import { Reject, Retry, StartOver } from '../../streams/errors.ts'
+import { Missing } from './missing.ts'
 
 /**
  * connect-node 2.1.2 destroys a session with an error when Qdrant says that it goes away, and where the next request comes in that very
@@ -78,11 +79,6 @@ export function connectQdrant({ url, apiKey, timeoutMs = 30_000 }: QdrantOptions
       }
     },
   }
-}
-
-/** The collection does not exist (any more). */
-export class Missing extends Retry {
-  override name = 'Missing'
 }
 
 const READ_ATTEMPTS_MAX = 3

@@ -1,6 +1,7 @@
 import { Distance, FieldType, Modifier } from '@qdrant/js-client-grpc'
 import { Fatal, Reject } from '../../streams/errors.ts'
-import { Missing, type Qdrant } from './client.ts'
+import type { Qdrant } from './client.ts'
+import { Missing } from './missing.ts'
 import { denseName, sparseName } from './points.ts'
 
 export interface CollectionSpec {

@@ -3,9 +3,10 @@ import { type PointsUpdateOperationSchema, UpdateMode, UpdateStatus } from '@qdr
 import { fenceText } from '../../processors/fence.ts'
 import type { Manifest, Marker, VectorIndex, Write } from '../../processors/vector-index.ts'
 import { StartOver } from '../../streams/errors.ts'
-import { Missing, type Qdrant } from './client.ts'
+import type { Qdrant } from './client.ts'
 import { type CollectionSpec, ensureCollection } from './collection.ts'
 import { manifestsIn, payloadsOf } from './manifests.ts'
+import { Missing } from './missing.ts'
 import { chunkId, chunkPoints, idText, manifestId, manifestPoint, markerId, markerPoint, readMarker } from './points.ts'
 
 type Operation = MessageInitShape<typeof PointsUpdateOperationSchema>

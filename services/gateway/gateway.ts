@@ -1,13 +1,9 @@
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { control } from '../../schemas/topics.ts'
-import { kafkaBroker } from '../../streams/brokers/kafka.ts'
 import { Fatal, reasonOf } from '../../streams/errors.ts'
-import { confluentRegistry } from '../../streams/registry.ts'
-import { avroSerde } from '../../streams/serde.ts'
-import { openTable } from '../../streams/table.ts'
 import { keySubject } from '../api-keys.ts'
 import { authentication } from '../authentication.ts'
-import { addressesOf, type GatewayConfig, jwtSettings, rolePorts } from '../config.ts'
+import { type GatewayConfig, jwtSettings, rolePorts } from '../config.ts'
+import { openOutside } from '../outside.ts'
 import { persistently } from '../platform.ts'
 import { openFrame } from '../process.ts'
 import { Admission } from './admission.ts'
@@ -37,19 +33,16 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   const tls = certificateOf(config)
   if (tls !== null) frame.closing(async () => tls.close())
 
-  const addresses = addressesOf(config)
-  const broker = kafkaBroker({
-    brokers: [...addresses.kafka],
+  const outside = openOutside(config, {
     clientId: 'freshet-gateway',
     log: (level, message, fields) => log[level]({ ...fields }, message),
   })
-  frame.closing(() => broker.close())
+  frame.closing(() => outside.close())
   const scope = { prefix: config.topicPrefix, space: '' }
-  const serde = avroSerde(confluentRegistry(addresses.registry), scope)
-  await persistently('Kafka', frame, () => broker.admin.ready(READY_MS))
+  await persistently('Kafka', frame, () => outside.broker.admin.ready(READY_MS))
   // Who came first makes the topics; until then nobody has a key.
   const table = await persistently('the topic control', frame, async () => {
-    const opened = await openTable(control, { broker, serde, scope, failed: frame.fail })
+    const opened = await outside.control(scope, { failed: frame.fail })
     await opened.sync()
     return opened
   })

@@ -2,7 +2,6 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { connectQdrant } from '../../connectors/qdrant/client.ts'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
 import { documents } from '../../schemas/topics.ts'
@@ -38,10 +37,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const platform = await openPlatform(config, engine.space.id, frame)
   frame.closing(() => platform.broker.close())
   frame.closing(() => platform.epochs.close())
-  const qdrant = connectQdrant({
-    url: platform.addresses.qdrant,
-    ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }),
-  })
+  const qdrant = platform.outside.qdrant()
   const specOf = (collection: string) => ({ collection, space: engine.space.id, dimensions: engine.space.dimensions })
   const serving = await followServing(
     platform,

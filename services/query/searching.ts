@@ -1,4 +1,4 @@
-import { Missing } from '../../connectors/qdrant/client.ts'
+import { Missing } from '../../connectors/qdrant/missing.ts'
 import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
 import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'

@@ -1,4 +1,3 @@
-import { connectQdrant } from '../../connectors/qdrant/client.ts'
 import { qdrantContents } from '../../connectors/qdrant/contents.ts'
 import { comparePartition } from '../../maintenance/compare-partition.ts'
 import { embedDocuments } from '../../processors/embed-documents.ts'
@@ -47,10 +46,10 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   })
   frame.closing(() => engine.close())
   const platform = await openPlatform(config, engine.space.id, frame)
-  const { broker, serde, scope, epochs, addresses } = platform
+  const { broker, serde, scope, epochs } = platform
   frame.closing(() => broker.close())
   frame.closing(() => epochs.close())
-  const qdrant = connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }) })
+  const qdrant = platform.outside.qdrant()
   const { dimensions } = engine.space
   const contentsOf = (collection: string) => qdrantContents(qdrant, { collection, space: scope.space })
   const observer = observed(metrics, log, Date.now)
