@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { ApiKey } from '../schemas/records.ts'
+import { isTenantName, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
 import { hashOf, keySubject, keysIn, newKey } from '../services/api-keys.ts'
 import { callerConfig, loadConfig } from '../services/config.ts'
 import { type Scope, scopes } from '../services/principal.ts'
@@ -54,10 +55,7 @@ function create(): Command {
 export async function createKey(name: string, wanted: Wanted, { by, decide }: Administration) {
   const config = loadConfig(callerConfig, { env: process.env })
   const tenant = wanted.tenant ?? config.tenant
-  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(tenant))
-    throw new Error(
-      `--tenant: is ${JSON.stringify(tenant)}; it must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit`,
-    )
+  if (!isTenantName(tenant)) throw new Error(`--tenant: is ${JSON.stringify(tenant)}; it ${TENANT_NAME_IN_WORDS}`)
   const { id, secret, text } = newKey()
   const apiKey: ApiKey = {
     sha256: hashOf(secret),

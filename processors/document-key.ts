@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { isTenantName, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
 import { Reject } from '../streams/errors.ts'
 import { partitionOf } from '../streams/partitioner.ts'
 import { shown } from './clean-characters.ts'
@@ -7,7 +8,6 @@ import { shown } from './clean-characters.ts'
 export const keyBytesMax = 512
 
 const fix = 'the key must be tenant/id in UTF-8, like acme/handbook-7'
-const tenantName = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 /**
  * Takes the key of a document, `tenant/id`, apart. The id is everything behind the first slash, and may hold more of them.
@@ -26,10 +26,7 @@ export function checkKey(key: Buffer | string | null): { tenant: string; id: str
   const tenant = text.slice(0, slash)
   const id = text.slice(slash + 1)
   if (tenant.startsWith('~')) throw new Reject(`key: tenant ${shown(tenant)} is reserved; ${fix}`)
-  if (!tenantName.test(tenant))
-    throw new Reject(
-      `key: tenant ${shown(tenant)} must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit; ${fix}`,
-    )
+  if (!isTenantName(tenant)) throw new Reject(`key: tenant ${shown(tenant)} ${TENANT_NAME_IN_WORDS}; ${fix}`)
   if (id === '') throw new Reject(`key: the id is empty (${shown(text)}); ${fix}`)
   if (/\p{Cc}/u.test(id)) throw new Reject(`key: the id has control characters (${shown(id)}); remove them`)
   return { tenant, id }

@@ -1,3 +1,4 @@
+import { isTenantName } from '../schemas/tenant-name.ts'
 import { Fatal } from '../streams/errors.ts'
 
 /** What a verified principal says about what it may be shown. Every read takes one: none is made without. */
@@ -21,12 +22,10 @@ export interface Visibility {
 /** The one place where a principal becomes a filter. Throws `Fatal` for whatever does not say plainly whose documents are meant. */
 export function visibilityOf(reader: Reader): Visibility {
   const { tenant, groups }: { tenant?: unknown; groups?: unknown } = reader ?? {}
-  if (typeof tenant !== 'string' || !tenantName.test(tenant)) throw new Fatal('a read without a tenant')
+  if (!isTenantName(tenant)) throw new Fatal('a read without a tenant')
   if (!Array.isArray(groups) || !groups.every(isGroup)) throw new Fatal('a read without a list of groups')
   return { tenant, groups: groups.includes(EVERY_GROUP) ? null : [...new Set(groups)] }
 }
-
-const tenantName = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 const isGroup = (group: unknown): group is string => typeof group === 'string' && group !== ''
 

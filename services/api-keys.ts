@@ -55,6 +55,8 @@ export function holderOf({ id, secret }: KeyText, key: ApiKey | undefined, now: 
 
 export interface Refused {
   readonly refused: string
+  /** Nobody can say now whether the credential is good: the caller is to come back, and has guessed nothing. */
+  readonly unavailable?: true
 }
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { before, test } from 'node:test'
 import { createLocalJWKSet, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { ApiKey } from '../schemas/records.ts'
@@ -133,6 +136,25 @@ test('a JWT is refused that is expired, for others, of others, without a tenant,
     const answer = await withKeys(record).identify(token)
     assert.match('refused' in answer ? answer.refused : 'a principal', why)
   }
+})
+
+test('whoever cannot be checked now is told so, which is not to say that the credential is wrong', async () => {
+  const unheard = authentication({ key: () => record, keysUnheard: () => true, jwt, now: () => NOW, jwks })
+  const server = createServer((_request, response) => response.writeHead(500).end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const jwksUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
+  const silent = authentication({ key: () => record, jwt: { ...jwt, jwksUrl }, now: () => NOW })
+
+  const answers = [
+    await unheard.identify(key.text),
+    await silent.identify(await signed(claims)),
+    await unheard.identify(await signed(claims)),
+  ]
+  server.close()
+
+  assert.deepEqual(answers[0], { refused: 'API keys cannot be checked now', unavailable: true })
+  assert.deepEqual(answers[1], { refused: 'the keys of the issuer cannot be read now', unavailable: true })
+  assert.ok(!('refused' in answers[2]!), 'JWTs need no Kafka')
 })
 
 test('where no issuer is configured, no JWT is good', async () => {

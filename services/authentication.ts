@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import type { ApiKey } from '../schemas/records.ts'
+import { isTenantName } from '../schemas/tenant-name.ts'
 import { groupCharsMax } from '../search/visibility.ts'
 import { holderOf, parseKey, type Refused } from './api-keys.ts'
 import { noOwnLimits, type Principal, type Scope, scopes } from './principal.ts'
@@ -15,6 +16,8 @@ export interface JwtSettings {
 
 export interface AuthenticationPorts {
   key(id: string): ApiKey | undefined
+  /** Revoked keys may not have been heard of for too long: none is believed. */
+  keysUnheard?(): boolean
   /** null: only API keys are good. */
   readonly jwt: JwtSettings | null
   readonly now: () => number
@@ -27,7 +30,7 @@ export interface Authentication {
   identify(credential: string): Promise<Principal | Refused>
 }
 
-export function authentication({ key, jwt, now, jwks }: AuthenticationPorts): Authentication {
+export function authentication({ key, keysUnheard, jwt, now, jwks }: AuthenticationPorts): Authentication {
   const keys =
     jwt === null
       ? null
@@ -40,6 +43,7 @@ export function authentication({ key, jwt, now, jwks }: AuthenticationPorts): Au
   return {
     async identify(credential) {
       const apiKey = parseKey(credential)
+      if (apiKey !== null && keysUnheard?.()) return { refused: 'API keys cannot be checked now', unavailable: true }
       if (apiKey !== null) return holderOf(apiKey, key(apiKey.id), now())
       if (credential.startsWith('fk_')) return { refused: 'the API key is not complete' }
       if (jwt === null || keys === null) return { refused: 'the token is no API key, and no other is accepted here' }
@@ -55,7 +59,7 @@ export function authentication({ key, jwt, now, jwks }: AuthenticationPorts): Au
         })
         return principalOf(payload, jwt)
       } catch (error) {
-        return { refused: whyNot(error) }
+        return whyNot(error)
       }
     },
   }
@@ -79,8 +83,7 @@ export function credentialIn(
 
 function principalOf(payload: JWTPayload, { tenantClaim }: JwtSettings): Principal | Refused {
   const tenant = payload[tenantClaim]
-  if (typeof tenant !== 'string' || !/^[a-z0-9][a-z0-9_-]{0,62}$/.test(tenant))
-    return { refused: `the token's claim ${tenantClaim} names no tenant` }
+  if (!isTenantName(tenant)) return { refused: `the token's claim ${tenantClaim} names no tenant` }
   const granted = wordsOf(payload.scope).concat(wordsOf(payload.scopes))
   return {
     tenant,
@@ -100,14 +103,21 @@ function wordsOf(claim: unknown): string[] {
   return Array.isArray(claim) ? claim.filter((each): each is string => typeof each === 'string' && each !== '') : []
 }
 
-function whyNot(error: unknown): string {
-  if (error instanceof errors.JWTExpired) return 'the token has expired'
-  if (error instanceof errors.JWTClaimValidationFailed) return `the token's claim ${error.claim} is wrong`
-  if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed by an algorithm that is not accepted here'
-  if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError))
-    return 'the keys of the issuer cannot be read now'
-  return 'the token is not good'
+function whyNot(error: unknown): Refused {
+  if (error instanceof errors.JWTExpired) return { refused: 'the token has expired' }
+  if (error instanceof errors.JWTClaimValidationFailed) return { refused: `the token's claim ${error.claim} is wrong` }
+  if (error instanceof errors.JOSEAlgNotAllowed)
+    return { refused: 'the token is signed by an algorithm that is not accepted here' }
+  if (isUnanswered(error)) return { refused: 'the keys of the issuer cannot be read now', unavailable: true }
+  return { refused: 'the token is not good' }
 }
+
+/** The issuer did not answer, or not with keys. jose has no class of its own for the latter. */
+const isUnanswered = (error: unknown): boolean =>
+  !(error instanceof errors.JOSEError) ||
+  error instanceof errors.JWKSTimeout ||
+  error instanceof errors.JWKSInvalid ||
+  error.code === errors.JOSEError.code
 
 const SKEW_SECONDS = 30
 const CREDENTIAL_CHARS_MAX = 8_192

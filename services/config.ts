@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { TENANT_NAME, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
 import { Fatal } from '../streams/errors.ts'
 
 /**
@@ -40,7 +41,7 @@ export const platformConfig = z.strictObject({
   tools: z.string().optional().describe('Folder of what was downloaded. Default: tools in the data folder.'),
   tenant: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'is small letters, digits, hyphens and underscores')
+    .regex(TENANT_NAME, TENANT_NAME_IN_WORDS)
     .default('default')
     .describe('The tenant of whoever has no other: of configured principals, and of keys that name none.'),
   host: z
@@ -148,6 +149,15 @@ const credentialShape = {
     .default(['RS256', 'ES256', 'EdDSA'])
     .describe('Algorithms that JWTs may be signed with.'),
   jwtTenantClaim: z.string().min(1).default('tenant').describe('The claim that names the tenant.'),
+  keysUnheardMsMax: z.coerce
+    .number()
+    .int()
+    .min(10_000)
+    .max(86_400_000)
+    .default(900_000)
+    .describe(
+      'How long API keys stay good while Kafka is away, ms: revoked ones are not heard of then. After it they are refused with 503; JWTs are not.',
+    ),
   origins: origins
     .default([])
     .describe('Origins of web pages that may call, with commas between, like https://app.example. Others are refused.'),

@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
+import { TENANT_NAME } from '../schemas/tenant-name.ts'
 import { EVERY_GROUP, groupCharsMax } from '../search/visibility.ts'
 
 /** What a caller may do. `admin` does not include the others. */
@@ -7,7 +8,7 @@ export const scopes = ['search', 'ask', 'publish', 'subscribe', 'infer', 'admin'
 export type Scope = (typeof scopes)[number]
 
 const principal = z.strictObject({
-  tenant: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/),
+  tenant: z.string().regex(TENANT_NAME),
   subject: z.string().min(1).max(256),
   scopes: z.array(z.enum(scopes)).readonly(),
   groups: z.array(z.string().min(1).max(groupCharsMax)).max(256).readonly(),

@@ -70,6 +70,13 @@ export const stateKinds = {
     advice: 'Start Kafka, or correct FRESHET_KAFKA.',
     blocking: true,
   },
+  'control-unheard': {
+    means:
+      'A role that lets callers in cannot read control to its end: keys that it knows stay good, and it does not hear of new and revoked ones.',
+    advice:
+      'Start Kafka, or correct FRESHET_KAFKA. After FRESHET_KEYS_UNHEARD_MS_MAX API keys are refused with 503, until it is heard again.',
+    blocking: false,
+  },
 } as const satisfies Record<string, Kind>
 
 export type StateName = keyof typeof stateKinds

@@ -50,6 +50,7 @@ export class Admission {
       })
     const identified = typeof credential === 'string' ? await authentication.identify(credential) : credential
     if (!('refused' in identified)) return identified
+    if (identified.unavailable) throw new Refusal(503, 'unavailable', identified.refused, { 'retry-after': '5' })
     this.#failures.charge(address, 1, GUESSES, now())
     throw unauthenticated(identified.refused)
   }

@@ -3,15 +3,17 @@ import { Fatal, reasonOf } from '../../streams/errors.ts'
 import { keySubject } from '../api-keys.ts'
 import { authentication } from '../authentication.ts'
 import { type GatewayConfig, jwtSettings, rolePorts } from '../config.ts'
+import { followControl } from '../control-follower.ts'
 import { openOutside } from '../outside.ts'
 import { persistently } from '../platform.ts'
 import { openFrame } from '../process.ts'
+import type { Access } from './access.ts'
 import { Admission } from './admission.ts'
 import { certificate } from './certificate.ts'
 import { Forwarder } from './forward.ts'
 import { openPools, type Pools } from './pools.ts'
 import type { UpstreamRole } from './routes.ts'
-import { type Access, gatewayServer } from './server.ts'
+import { gatewayServer } from './server.ts'
 
 /** The one public door. It knows keys from `control`, and asks no database about a request. */
 export async function runGateway(config: GatewayConfig): Promise<void> {
@@ -41,16 +43,19 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   const scope = { prefix: config.topicPrefix, space: '' }
   await persistently('Kafka', frame, () => outside.broker.admin.ready(READY_MS))
   // Who came first makes the topics; until then nobody has a key.
-  const table = await persistently('the topic control', frame, async () => {
-    const opened = await outside.control(scope, { failed: frame.fail })
-    await opened.sync()
-    return opened
-  })
-  frame.closing(() => table.close())
+  const control = await persistently('the topic control', frame, () =>
+    followControl((options) => outside.control(scope, options), {
+      subject: 'gateway',
+      states: frame.states,
+      unheardMsMax: config.keysUnheardMsMax,
+      failed: frame.fail,
+    }),
+  )
+  frame.closing(() => control.close())
 
   const seconds = new Histogram({
     name: 'freshet_gateway_request_seconds',
-    help: 'From the first byte of a request to the last of its answer; of WebSockets, until they are open.',
+    help: 'From the first byte of a request to the last of its answer. WebSockets are not in it.',
     labelNames: ['route', 'method', 'status'],
     registers: [metrics],
     buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
@@ -65,6 +70,18 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     name: 'freshet_gateway_retries_total',
     help: 'Requests that were asked once more, of another instance where there is one.',
     labelNames: ['role'],
+    registers: [metrics],
+  })
+  const socketSeconds = new Histogram({
+    name: 'freshet_gateway_websocket_seconds',
+    help: 'How long a WebSocket was open, when it has closed.',
+    registers: [metrics],
+    buckets: [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400],
+  })
+  const handshakes = new Counter({
+    name: 'freshet_gateway_handshakes_total',
+    help: 'WebSockets that were opened (101) or refused.',
+    labelNames: ['status'],
     registers: [metrics],
   })
   const pools = new Map<UpstreamRole, Pools>()
@@ -109,15 +126,15 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   })
 
   const now = Date.now
-  const ended = ({ code, ms, ...access }: Access): void => {
-    seconds.observe({ route: access.route, method: access.method, status: String(access.status) }, ms / 1_000)
-    if (code !== 'ok') refused.inc({ code })
-    log.info({ access: { ...access, code, ms: Math.round(ms * 10) / 10 } }, 'request')
+  const logged = ({ ms, ...access }: Access, what: string): void => {
+    if (access.code !== 'ok') refused.inc({ code: access.code })
+    log.info({ access: { ...access, ms: Math.round(ms * 10) / 10 } }, what)
   }
   const gateway = gatewayServer({
     admission: new Admission({
       authentication: authentication({
-        key: (id) => table.get(keySubject(id))?.apiKey ?? undefined,
+        key: (id) => control.get(keySubject(id))?.apiKey ?? undefined,
+        keysUnheard: () => control.unheardMs() > config.keysUnheardMsMax,
         jwt: jwtSettings(config),
         now,
       }),
@@ -136,7 +153,19 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     secret: secrets[0]!,
     now,
     bounds: config,
-    ended,
+    ended(access) {
+      const { route, method, status, ms } = access
+      seconds.observe({ route, method, status: String(status) }, ms / 1_000)
+      logged(access, 'request')
+    },
+    upgraded(access) {
+      handshakes.inc({ status: String(access.status) })
+      logged(access, 'WebSocket')
+    },
+    closed(admitted, ms) {
+      socketSeconds.observe(ms / 1_000)
+      log.info({ access: { ...admitted, ms: Math.round(ms) } }, 'WebSocket closed')
+    },
   })
   tls?.follow(
     (context) => {

@@ -1,3 +1,4 @@
+import type { FastifyError } from 'fastify'
 import type { Route } from './routes.ts'
 
 /** Why a request goes no further. `code` is for programs, `detail` for people. */
@@ -40,6 +41,15 @@ export function answerOf(
     },
     body: `${JSON.stringify(errors === 'openai' ? openai : problem)}\n`,
   }
+}
+
+export function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  const { statusCode, code, message } = error as FastifyError
+  if (statusCode === 413) return new Refusal(413, 'too_large', 'the body is larger than FRESHET_BODY_BYTES_MAX')
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new Refusal(statusCode, 'bad_request', code === 'FST_ERR_BAD_URL' ? 'the address is malformed' : message)
+  return new Refusal(500, 'internal', 'the gateway failed; its log says why')
 }
 
 const TITLES: Readonly<Record<number, string>> = {

@@ -28,7 +28,6 @@ export const routes: readonly Route[] = [
   route('POST', '/v1/search', 'query', ['search'], { repeatable: true }),
   route('POST', '/v1/documents', 'query', ['publish']),
   route('POST', '/v1/wait', 'query', ['search', 'publish'], { repeatable: true }),
-  route('GET', '/v1/subscribe', 'query', ['subscribe']),
   route('POST', '/v1/embeddings', 'inference', ['infer'], { repeatable: true, errors: 'openai' }),
   route('POST', '/v1/rerank', 'inference', ['infer'], { repeatable: true }),
   route('GET', '/v2', 'inference', ['infer']),

@@ -5,11 +5,13 @@ import net, { type AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { noOwnLimits, PRINCIPAL_HEADER, type Principal, verifyPrincipal } from '../principal.ts'
+import type { Access } from './access.ts'
 import { Admission } from './admission.ts'
+import type { Bounds } from './bounds.ts'
 import { Forwarder } from './forward.ts'
 import { openPools, type Pools } from './pools.ts'
 import type { UpstreamRole } from './routes.ts'
-import { type Access, type Bounds, type GatewayServer, gatewayServer } from './server.ts'
+import { type GatewayServer, gatewayServer } from './server.ts'
 
 const secret = 'of the tests, and of nothing else at all'
 const ada: Principal = {
@@ -24,6 +26,7 @@ const ada: Principal = {
 const holders: Readonly<Record<string, Principal>> = {
   ada,
   reader: { ...ada, subject: 'key:reader', scopes: ['search'] },
+  asks: { ...ada, subject: 'key:asks', scopes: ['ask'] },
   infers: { ...ada, subject: 'key:infers', scopes: ['infer'] },
   slow: { ...ada, subject: 'key:slow', limits: { ...noOwnLimits, requestsPerSecond: 1 } },
 }
@@ -64,6 +67,8 @@ interface Door {
   readonly port: number
   readonly gateway: GatewayServer
   readonly log: Access[]
+  /** ms that each WebSocket was open. */
+  readonly closed: number[]
   readonly pools: Pools
 }
 
@@ -75,6 +80,7 @@ async function door(
 ): Promise<Door> {
   const pools = openPools(role, origins, { answerMs: 300, checked() {} })
   const log: Access[] = []
+  const closed: number[] = []
   const gateway = gatewayServer({
     admission: new Admission({
       authentication: {
@@ -91,6 +97,8 @@ async function door(
     now: Date.now,
     bounds: { ...bounds, ...own },
     ended: (access) => log.push(access),
+    upgraded: (access) => log.push(access),
+    closed: (_admitted, ms) => closed.push(ms),
   })
   const url = await gateway.app.listen({ port: 0, host: '127.0.0.1' })
   t.after(async () => {
@@ -98,7 +106,7 @@ async function door(
     await gateway.app.close()
     await pools.close()
   })
-  return { url, port: Number(new URL(url).port), gateway, log, pools }
+  return { url, port: Number(new URL(url).port), gateway, log, closed, pools }
 }
 
 const search = (url: string, headers: Record<string, string> = {}, body = '{"query":"a"}') =>
@@ -170,6 +178,7 @@ test('who is not known, lacks the scope, comes from a foreign page, or asks too 
     ['too large', search(url, {}, 'x'.repeat(2_001)), 413, 'too_large'],
     ['nothing there', fetch(`${url}/v1/secrets`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
     ['a role that is not there', fetch(`${url}/v2`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
+    ['what is not served yet', fetch(`${url}/v1/subscribe`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
     ['another verb', fetch(`${url}/v1/search`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
     ['a malformed address', fetch(`${url}/v1/%zz`, { headers: { 'x-api-key': 'ada' } }), 400, 'bad_request'],
   ]
@@ -290,10 +299,10 @@ test('an answer that is a stream comes as it is made, and who leaves ends it', a
     response.write('data: 1\n\n')
     response.once('close', left.resolve)
   })
-  const { url, pools } = await door(t, [origin])
+  const { url, pools } = await door(t, [origin], {}, 'orchestrator')
   const leaving = new AbortController()
 
-  const answer = await fetch(`${url}/v1/subscribe`, { headers: { 'x-api-key': 'ada' }, signal: leaving.signal })
+  const answer = await fetch(`${url}/v1/runs/r1`, { headers: { 'x-api-key': 'asks' }, signal: leaving.signal })
   const { value } = await answer.body!.getReader().read()
   leaving.abort()
   await left.promise
@@ -366,7 +375,7 @@ async function outcome(socket: WebSocket): Promise<string> {
 
 test('a WebSocket is authenticated before it exists, and then joined with a service', async (t) => {
   const behind = await sockets(t)
-  const { port, gateway } = await door(t, [behind.origin])
+  const { port, gateway, log, closed } = await door(t, [behind.origin])
   const socket = connect(port, { 'x-api-key': 'ada', [PRINCIPAL_HEADER]: 'forged', 'x-tenant-id': 'zenith' })
   await once(socket, 'open')
   const large = Buffer.alloc(300_000, 7)
@@ -382,7 +391,12 @@ test('a WebSocket is authenticated before it exists, and then joined with a serv
   assert.deepEqual(verifyPrincipal(headers[PRINCIPAL_HEADER], [secret], Date.now()), ada)
   assert.equal(headers['x-tenant-id'], undefined)
   assert.equal(headers['x-api-key'], undefined)
-  await Promise.all([...gateway.sockets].map(({ closed }) => closed))
+  await Promise.all([...gateway.sockets].map((spliced) => spliced.closed))
+  assert.deepEqual(
+    log.map(({ route, status, origin, subject }) => [route, status, origin, subject]),
+    [['/v1/ws', 101, behind.origin, 'key:ada']],
+  )
+  assert.equal(closed.length, 1)
 })
 
 test('a WebSocket that may not be is refused in the handshake', async (t) => {

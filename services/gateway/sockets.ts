@@ -8,7 +8,8 @@ import { Refusal } from './refusal.ts'
 import type { Upstreams } from './upstreams.ts'
 
 export interface Spliced {
-  readonly principal: Principal | null
+  /** The instance that it is joined with. */
+  readonly origin: string
   /** Says at the next edge between two frames that the client is to come back, and closes. */
   leave(): void
   end(): void
@@ -121,7 +122,7 @@ function join(service: net.Socket, origin: string, options: SpliceOptions): Spli
   if (head.length > 0) service.write(head)
   client.pipe(service)
   return {
-    principal,
+    origin,
     end,
     leave() {
       leaving = true

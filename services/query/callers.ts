@@ -1,14 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { erasedAt, tenantKey } from '../../maintenance/erasure-tenant.ts'
 import type { TenantQuota } from '../../schemas/records.ts'
-import { control } from '../../schemas/topics.ts'
 import { Fatal } from '../../streams/errors.ts'
-import { openTable } from '../../streams/table.ts'
 import { keySubject, type Refused } from '../api-keys.ts'
 import { authentication } from '../authentication.ts'
 import { jwtSettings, type QueryConfig } from '../config.ts'
+import type { ControlFollower } from '../control-follower.ts'
 import { Buckets } from '../limits.ts'
-import type { Platform } from '../platform.ts'
 import { PRINCIPAL_HEADER, type Principal, verifyPrincipal, wholeTenant } from '../principal.ts'
 import type { Quotas } from './operations.ts'
 
@@ -20,7 +18,6 @@ export interface Callers {
   readonly quotas: Quotas
   /** Takes one message of a WebSocket; answers until it may come again, ms. */
   take(principal: Principal): number
-  close(): Promise<void>
 }
 
 export interface NotLetIn {
@@ -29,20 +26,29 @@ export interface NotLetIn {
 }
 
 /** `revoked`: told whose credential is not good any more. */
-export async function followCallers(
-  config: QueryConfig,
-  platform: Platform,
-  { revoked, failed }: { revoked: Revoked; failed(error: Error): void },
-): Promise<Callers> {
-  return config.principals === 'configured' ? configured(config) : signed(config, platform, revoked, failed)
+export function followCallers(config: QueryConfig, control: ControlFollower, revoked: Revoked): Callers {
+  control.changed((subject, value) => {
+    if (value?.tenant?.erasedAt != null) revoked(({ tenant }) => subject === tenantKey(tenant), REVOKED)
+    if (!subject.startsWith(keySubject(''))) return
+    const key = value?.apiKey
+    const holder = `key:${subject.slice(keySubject('').length)}`
+    if (key == null || key.revokedAt !== null) revoked((principal) => principal.subject === holder, REVOKED)
+  })
+  return config.principals === 'configured' ? configured(config, control) : signed(config, control, revoked)
 }
 
-type Revoked = (isNotGood: (principal: Principal) => boolean) => void
+type Revoked = (isNotGood: (principal: Principal) => boolean, why: Ending) => void
+
+/** With what a connection is closed. */
+export interface Ending {
+  readonly code: number
+  readonly reason: string
+}
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[?::1\]?)(:\d+)?$/
 
 /** Everybody who reaches this port is the one configured tenant: for a developer, and for tests. */
-function configured({ host, tenant }: QueryConfig): Callers {
+function configured({ host, tenant }: QueryConfig, control: ControlFollower): Callers {
   if (!LOOPBACK.test(host))
     throw new Fatal(
       `host is ${host} and principals is configured: whoever reaches this port would be ${tenant}; set FRESHET_PRINCIPALS=signed and put the gateway before it`,
@@ -51,10 +57,11 @@ function configured({ host, tenant }: QueryConfig): Callers {
   const unlimited = { perSecond: Number.MAX_SAFE_INTEGER, burst: Number.MAX_SAFE_INTEGER }
   return {
     // A browser always names the page's origin, also where a name was made to point at this machine.
-    of: ({ origin }) =>
-      origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))
-        ? principal
-        : { status: 403, reason: 'pages of other origins may not call' },
+    of({ origin }) {
+      if (origin !== undefined && !LOOPBACK.test(origin.replace(/^https?:\/\//, '')))
+        return { status: 403, reason: 'pages of other origins may not call' }
+      return isErased(principal, control) ? { status: 403, reason: ERASED } : principal
+    },
     identify: null,
     quotas: {
       buckets: new Buckets(),
@@ -64,46 +71,32 @@ function configured({ host, tenant }: QueryConfig): Callers {
       tokensOf: () => unlimited,
     },
     take: () => 0,
-    close: async () => {},
   }
 }
 
+const REVOKED: Ending = { code: 4401, reason: 'the credential is revoked' }
+const UNHEARD: Ending = { code: 1013, reason: 'API keys cannot be checked now' }
 const ERASED = 'the tenant was erased: nothing is admitted of it'
 
-async function signed(
-  config: QueryConfig,
-  { broker, serde, scope }: Platform,
-  revoked: Revoked,
-  failed: (error: Error) => void,
-): Promise<Callers> {
+const isErased = ({ tenant }: Principal, { get }: ControlFollower): boolean => erasedAt(tenant, get) !== null
+
+function signed(config: QueryConfig, control: ControlFollower, revoked: Revoked): Callers {
   const secrets = config.internalSecret
   if (secrets === undefined)
     throw new Fatal(
       'principals is signed and internalSecret is not set: give it the FRESHET_INTERNAL_SECRET of the gateway',
     )
-  const table = await openTable(control, {
-    broker,
-    serde,
-    scope,
-    failed,
-    changed(subject, value) {
-      if (value?.tenant?.erasedAt != null) revoked(({ tenant }) => subject === tenantKey(tenant))
-      if (!subject.startsWith(keySubject(''))) return
-      const key = value?.apiKey
-      const holder = `key:${subject.slice(keySubject('').length)}`
-      if (key == null || key.revokedAt !== null) revoked((principal) => principal.subject === holder)
-    },
-  })
-  await table.sync()
   const now = Date.now
+  const isUnheard = () => control.unheardMs() > config.keysUnheardMsMax
+  setInterval(() => isUnheard() && revoked(({ subject }) => subject.startsWith('key:'), UNHEARD), LOOK_EVERY_MS).unref()
   const { identify } = authentication({
-    key: (id) => table.get(keySubject(id))?.apiKey ?? undefined,
+    key: (id) => control.get(keySubject(id))?.apiKey ?? undefined,
+    keysUnheard: isUnheard,
     jwt: jwtSettings(config),
     now,
   })
   const buckets = new Buckets()
-  const quotaOf = (tenant: string): TenantQuota | null => table.get(tenantKey(tenant))?.tenant ?? null
-  const isErased = ({ tenant }: Principal): boolean => erasedAt(tenant, (key) => table.get(key)) !== null
+  const quotaOf = (tenant: string): TenantQuota | null => control.get(tenantKey(tenant))?.tenant ?? null
   const twice = (perSecond: number) => ({ perSecond, burst: Math.max(1, 2 * perSecond) })
   return {
     of(headers) {
@@ -111,7 +104,7 @@ async function signed(
       if (given !== undefined) {
         const principal = verifyPrincipal(given, secrets, now())
         if (principal === null) return { status: 401, reason: 'the gateway did not sign this' }
-        return isErased(principal) ? { status: 403, reason: ERASED } : principal
+        return isErased(principal, control) ? { status: 403, reason: ERASED } : principal
       }
       if (headers.origin === undefined) return { status: 401, reason: 'ask through the gateway' }
       if (!config.origins.includes(headers.origin))
@@ -120,7 +113,7 @@ async function signed(
     },
     async identify(token) {
       const known = await identify(token)
-      return 'refused' in known || !isErased(known) ? known : { refused: ERASED }
+      return 'refused' in known || !isErased(known, control) ? known : { refused: ERASED }
     },
     quotas: {
       buckets,
@@ -140,6 +133,7 @@ async function signed(
       const own = limits.requestsPerSecond ?? config.requestsPerSecond
       return buckets.take(`${tenant} ${subject}`, 1, twice(own), now()).retryAfterMs
     },
-    close: () => table.close(),
   }
 }
+
+const LOOK_EVERY_MS = 1_000

@@ -24,7 +24,7 @@ export interface Connection {
   readonly principal: Principal | null
   /** Operations are under way. */
   busy(): boolean
-  revoke(): void
+  revoke(code: number, reason: string): void
 }
 
 /**
@@ -161,7 +161,7 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
       return identity.principal
     },
     busy: () => live.size > 0,
-    revoke: () => identity.revoke(),
+    revoke: (code, reason) => identity.revoke(code, reason),
   }
 }
 

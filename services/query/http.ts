@@ -37,11 +37,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
   const type = operations[path]
   if (type === undefined || request.method !== 'POST') {
     const detail = `POST to ${Object.keys(operations).join(', ')}, or connect with a WebSocket, subprotocol ${SUBPROTOCOL}`
-    return tell(type === undefined ? (path === '/' || path === '/v1/ws' ? 426 : 404) : 405, {
-      status: 404,
-      code: 'not_found',
-      detail,
-    })
+    if (type !== undefined) return tell(405, { status: 405, code: 'method_not_allowed', detail }, { allow: 'POST' })
+    if (path === '/' || path === '/v1/ws')
+      return tell(426, { status: 426, code: 'upgrade_required', detail }, { upgrade: 'websocket' })
+    return tell(404, { status: 404, code: 'not_found', detail })
   }
   const left = new AbortController()
   response.once('close', () => left.abort())

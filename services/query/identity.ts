@@ -51,9 +51,9 @@ export class Identity {
     return true
   }
 
-  /** A key that was revoked: nothing more is done for it. */
-  revoke(): void {
-    this.#end(4401, 'the credential is revoked')
+  /** A credential that is not good any more: nothing more is done for it. */
+  revoke(code: number, reason: string): void {
+    this.#end(code, reason)
   }
 
   end(): void {

@@ -7,6 +7,7 @@ import { qdrantSearch } from '../../connectors/qdrant/search.ts'
 import { documents } from '../../schemas/topics.ts'
 import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
+import { followControl } from '../control-follower.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import type { Principal } from '../principal.ts'
@@ -39,13 +40,19 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(() => platform.epochs.close())
   const qdrant = platform.outside.qdrant()
   const specOf = (collection: string) => ({ collection, space: engine.space.id, dimensions: engine.space.dimensions })
-  const serving = await followServing(
-    platform,
+  const control = await followControl((options) => platform.outside.control(platform.scope, options), {
+    subject: 'query',
+    states,
+    unheardMsMax: config.keysUnheardMsMax,
+    failed: frame.fail,
+  })
+  frame.closing(() => control.close())
+  const serving = followServing(
+    control,
+    platform.scope,
     (collection) => qdrantSearch(qdrant, specOf(collection)),
     (collection) => log.info({ collection }, 'this collection serves from now on'),
-    frame.fail,
   )
-  frame.closing(() => serving.close())
   const collection = () => serving.now().collection
   await persistently('Qdrant', frame, () => ensureCollection(qdrant, specOf(collection())))
   const freshness = await followPresentEpoch(platform, config.partitions, collection, frame.fail)
@@ -93,14 +100,10 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     registers,
   })
   const connections = new Map<WebSocket, Connection>()
-  const callers = await followCallers(config, platform, {
-    failed: frame.fail,
-    revoked(isNotGood) {
-      for (const connection of connections.values())
-        if (connection.principal !== null && isNotGood(connection.principal)) connection.revoke()
-    },
+  const callers = followCallers(config, control, (isNotGood, { code, reason }) => {
+    for (const connection of connections.values())
+      if (connection.principal !== null && isNotGood(connection.principal)) connection.revoke(code, reason)
   })
-  frame.closing(() => callers.close())
   const ports: ConnectionPorts = {
     engine,
     serving,

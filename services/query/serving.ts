@@ -1,8 +1,7 @@
 import type { SearchIndex } from '../../connectors/qdrant/search.ts'
 import { servingIn } from '../../processors/collections.ts'
-import { control } from '../../schemas/topics.ts'
-import { openTable } from '../../streams/table.ts'
-import type { Platform } from '../platform.ts'
+import type { Scope } from '../../streams/topic.ts'
+import type { ControlFollower } from '../control-follower.ts'
 
 /** The collection that answers, from one switch to the next: whoever began with it compares it with `now()` to see that it still is. */
 export interface Serving {
@@ -14,33 +13,23 @@ export interface ServingFollower {
   now(): Serving
   /** Resolves when all that is in `control` at the time of the call is followed. */
   sync(): Promise<void>
-  close(): Promise<void>
 }
 
 /** Follows what `control` says, and moves over in one step. */
-export async function followServing(
-  { broker, serde, scope }: Platform,
+export function followServing(
+  control: ControlFollower,
+  scope: Scope,
   open: (collection: string) => SearchIndex,
   switched: (collection: string) => void,
-  failed: (error: Error) => void,
-): Promise<ServingFollower> {
-  let serving: Serving | null = null
-  const look = (): void => {
-    const collection = servingIn(new Map(table.entries()), scope)
-    if (serving?.collection === collection) return
-    const first = serving === null
+): ServingFollower {
+  const present = () => servingIn(new Map(control.entries()), scope)
+  const first = present()
+  let serving: Serving = { collection: first, index: open(first) }
+  control.changed(() => {
+    const collection = present()
+    if (serving.collection === collection) return
     serving = { collection, index: open(collection) }
-    if (!first) switched(collection)
-  }
-  const table = await openTable(control, {
-    broker,
-    serde,
-    scope,
-    failed,
-    // What was decided before this start is read whole, before anything follows from it.
-    changed: () => serving !== null && look(),
+    switched(collection)
   })
-  await table.sync()
-  look()
-  return { now: () => serving!, sync: () => table.sync(), close: () => table.close() }
+  return { now: () => serving, sync: control.sync }
 }

@@ -1,0 +1,95 @@
+import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import type net from 'node:net'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Refusal } from './refusal.ts'
+
+/** What a caller cannot have more of, however good its credential. */
+export interface Bounds {
+  readonly bodyBytesMax: number
+  readonly connectionsMax: number
+  readonly connectionsPerAddressMax: number
+  readonly socketsPerSubjectMax: number
+  readonly requestTimeoutMs: number
+}
+
+/** As Node's server takes them. */
+export function boundsOfHttp({ requestTimeoutMs, connectionsMax }: Bounds) {
+  return {
+    headersTimeout: Math.min(HEADERS_MS, requestTimeoutMs),
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: HEADER_BYTES_MAX,
+    maxHeadersCount: HEADERS_MAX,
+    maxConnections: connectionsMax,
+    maxRequestsPerSocket: 0,
+  }
+}
+
+/** Answers how many are open. */
+export function boundConnections(server: Server | TlsServer, { connectionsPerAddressMax }: Bounds): () => number {
+  const open = new Holders()
+  let all = 0
+  server.on('connection', (socket: net.Socket) => {
+    const address = socket.remoteAddress ?? ''
+    all++
+    open.add(address)
+    socket.once('close', () => {
+      all--
+      open.remove(address)
+    })
+    if (open.count(address) > connectionsPerAddressMax) socket.destroy()
+  })
+  return () => all
+}
+
+/** How much each holds; who holds nothing is not remembered. */
+export class Holders {
+  readonly #counts = new Map<string, number>()
+
+  count(holder: string): number {
+    return this.#counts.get(holder) ?? 0
+  }
+
+  add(holder: string): void {
+    this.#counts.set(holder, this.count(holder) + 1)
+  }
+
+  remove(holder: string): void {
+    const left = this.count(holder) - 1
+    if (left <= 0) this.#counts.delete(holder)
+    else this.#counts.set(holder, left)
+  }
+}
+
+/** Bodies are held whole, so large ones are few at a time. */
+export class LargeBodies {
+  #open = 0
+
+  admit({ headers }: FastifyRequest, { raw }: FastifyReply): void {
+    const length = headers['content-length']
+    const isLarge = length === undefined ? headers['transfer-encoding'] !== undefined : Number(length) > LARGE_BYTES
+    if (!isLarge) return
+    if (this.#open >= LARGE_BODIES_MAX)
+      throw new Refusal(503, 'unavailable', 'too many large requests are under way', { 'retry-after': '1' })
+    this.#open++
+    raw.once('close', () => {
+      this.#open--
+    })
+  }
+}
+
+/** A path is what it says: one that leads elsewhere when it is tidied up would pass the wrong route's check. */
+export function checkPath(url: string): void {
+  const path = url.split('?')[0]!
+  if (/\/\.{0,2}(\/|$)|%2e|%2f|%5c|\\/i.test(path))
+    throw new Refusal(400, 'bad_request', 'the address has empty, dotted or encoded steps')
+}
+
+export const KEEP_ALIVE_MS = 60_000
+const LARGE_BYTES = 1024 * 1024
+const LARGE_BODIES_MAX = 16
+const HEADERS_MS = 10_000
+const HEADER_BYTES_MAX = 16 * 1024
+const HEADERS_MAX = 100
