@@ -8,6 +8,7 @@ import { erase } from './erase.ts'
 import { ingest } from './ingest.ts'
 import { keys } from './keys.ts'
 import { publish } from './publish.ts'
+import { quota } from './quota.ts'
 import { rebuild } from './rebuild.ts'
 import { search } from './search.ts'
 import { status } from './status.ts'
@@ -32,6 +33,7 @@ for (const command of [
   dlq(),
   erase(),
   keys(),
+  quota(),
   epoch(),
   doctor(),
 ])

@@ -14,7 +14,7 @@ export interface Action {
   detail: string
 }
 
-/** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, or tenants/<tenant>. */
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, tenants/<tenant>, or sources/<source>. */
 export interface Control {
   /** Under the key serving: what query nodes read. */
   serving: null | Serving
@@ -28,6 +28,8 @@ export interface Control {
   apiKey: null | ApiKey
   /** Under tenants/<tenant>: what is admitted of it. A tenant without a record has the configured quotas. */
   tenant: null | TenantQuota
+  /** Under sources/<source>: what is admitted of that topic. A source without a record has the configured quotas. */
+  source: null | SourceQuota
 }
 
 export interface Serving {
@@ -102,12 +104,23 @@ export interface ApiKey {
 export interface TenantQuota {
   /** Admitted before `documents`; null: the configured quota. */
   documentsPerSecond: null | number
-  /** As above. */
+  /** As above, bytes of keys and texts. */
   bytesPerSecond: null | number
-  /** As above. */
+  /** As above, one for four bytes of text. */
   embeddedTokensPerMinute: null | number
   /** The tenant was erased then, ms since 1970; nothing is admitted. */
   erasedAt: null | number
+}
+
+export interface SourceQuota {
+  /** Admitted by ingest of all partitions of the source together; null: the configured quota. */
+  documentsPerSecond: null | number
+  /** As above, bytes of keys and values. */
+  bytesPerSecond: null | number
+  /** As above, one for four bytes of the value. */
+  embeddedTokensPerMinute: null | number
+  /** Admitted only while the index is no further behind `documents` than the configured bound. */
+  bulk: boolean
 }
 
 /** A record that can never succeed, untouched: value of `dead-letters`, under the record's key where that is text. Its identity is (stage, topicId, partition, offset). */

@@ -12,6 +12,33 @@ import { Fatal } from '../streams/errors.ts'
 const SECRET = { secret: true } as const
 const port = z.coerce.number().int().min(1).max(65_535)
 const count = z.coerce.number().int().min(1)
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== ''),
+)
+const origins = list.pipe(z.array(z.url()))
+const amount = z.coerce.number().positive()
+
+/** What is admitted before `documents`, by whichever way it comes: of a tenant. */
+const quotaShape = {
+  tenantDocumentsPerSecond: amount
+    .default(1_000)
+    .describe(
+      'Documents of one tenant that are admitted, where control has no quota of its own; twice as many at once.',
+    ),
+  tenantBytesPerSecond: amount
+    .default(8 * 1024 * 1024)
+    .describe(
+      'Bytes of keys and texts of one tenant that are admitted, where control has no quota of its own; ten times as many at once.',
+    ),
+  tenantEmbeddedTokensPerMinute: amount
+    .default(60_000_000)
+    .describe(
+      'Tokens of one tenant that are admitted to be embedded, about four bytes of text each, where control has no quota of its own; a sixth of it at once.',
+    ),
+}
 
 export const platformConfig = z.strictObject({
   portBase: z.coerce
@@ -55,6 +82,20 @@ export const platformConfig = z.strictObject({
 })
 
 export const workerConfig = platformConfig.extend({
+  ...quotaShape,
+  sourceDocumentsPerSecond: amount
+    .default(5_000)
+    .describe(
+      'Documents of one source that ingest admits, over all its partitions, where control has no quota of its own; twice as many at once.',
+    ),
+  sourceBytesPerSecond: amount
+    .default(32 * 1024 * 1024)
+    .describe('Bytes of keys and values of one source that ingest admits, as above; ten times as many at once.'),
+  sourceEmbeddedTokensPerMinute: amount
+    .default(300_000_000)
+    .describe(
+      'Tokens of one source that ingest admits to be embedded, about four bytes of the value each, as above; a sixth of it at once.',
+    ),
   workerPort: port.optional().describe('Port of the worker’s metrics and health. Default: portBase + 90.'),
   embedWorkers: count
     .max(256)
@@ -117,15 +158,6 @@ export const workerConfig = platformConfig.extend({
     ),
 })
 
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== ''),
-)
-const origins = list.pipe(z.array(z.url()))
-const amount = z.coerce.number().positive()
-
 /** Whoever takes callers in needs these to know who they are. */
 const credentialShape = {
   internalSecret: z
@@ -167,6 +199,12 @@ const limitShape = {
   requestsPerSecond: amount
     .default(50)
     .describe('Requests of one key or subject, where the key has no limit of its own; twice as many at once.'),
+  limitInstances: count
+    .max(1_000)
+    .default(1)
+    .describe(
+      'Instances of this role that share its limits and quotas: each admits that part of them. They do not ask each other.',
+    ),
 }
 
 export const queryConfig = platformConfig.extend({
@@ -175,21 +213,12 @@ export const queryConfig = platformConfig.extend({
   engine: z.enum(['model', 'hash']).default('model').describe('As for the worker; both must agree.'),
   ...credentialShape,
   ...limitShape,
+  ...quotaShape,
   principals: z
     .enum(['configured', 'signed'])
     .default('configured')
     .describe(
       'signed: whoever the gateway says; configured: everybody who reaches the port is the configured tenant, on loopback only.',
-    ),
-  tenantDocumentsPerSecond: amount
-    .default(1_000)
-    .describe(
-      'Documents of one tenant that are admitted, where control has no quota of its own; twice as many at once.',
-    ),
-  tenantBytesPerSecond: amount
-    .default(8 * 1024 * 1024)
-    .describe(
-      'Bytes of text of one tenant that are admitted, where control has no quota of its own; ten times as many at once.',
     ),
   embeddedTokensPerMinute: amount
     .default(600_000)
@@ -261,6 +290,24 @@ type CredentialConfig = Pick<
   GatewayConfig,
   'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'jwtAlgorithms' | 'jwtTenantClaim'
 >
+
+/** Of a tenant that has none of its own. */
+export const configuredQuota = (
+  config: Pick<QueryConfig, 'tenantDocumentsPerSecond' | 'tenantBytesPerSecond' | 'tenantEmbeddedTokensPerMinute'>,
+) => ({
+  documentsPerSecond: config.tenantDocumentsPerSecond,
+  bytesPerSecond: config.tenantBytesPerSecond,
+  embeddedTokensPerMinute: config.tenantEmbeddedTokensPerMinute,
+})
+
+/** Of a source that has none of its own. */
+export const configuredSourceQuota = (
+  config: Pick<WorkerConfig, 'sourceDocumentsPerSecond' | 'sourceBytesPerSecond' | 'sourceEmbeddedTokensPerMinute'>,
+) => ({
+  documentsPerSecond: config.sourceDocumentsPerSecond,
+  bytesPerSecond: config.sourceBytesPerSecond,
+  embeddedTokensPerMinute: config.sourceEmbeddedTokensPerMinute,
+})
 
 /** null: only API keys are good. */
 export function jwtSettings({ jwtIssuer, jwtAudience, jwtJwksUrl, jwtAlgorithms, jwtTenantClaim }: CredentialConfig) {

@@ -7,10 +7,10 @@ import { setImmediate } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import { hashEngine } from '../engine/hash-engine.ts'
 import { documents } from '../schemas/topics.ts'
-import { Buckets } from '../services/limits.ts'
 import { wholeTenant } from '../services/principal.ts'
 import type { ConnectionPorts } from '../services/query/connection.ts'
 import { serve } from '../services/query/connection.ts'
+import { unlimited } from '../services/query/operations.ts'
 import { clientMessage, LIMITS } from '../services/query/protocol.ts'
 import { Retry } from '../streams/errors.ts'
 import { localRegistry } from '../streams/registry.ts'
@@ -134,17 +134,9 @@ async function ports(): Promise<ConnectionPorts> {
     ended() {},
     identify: null,
     take: () => 0,
-    quotas: {
-      buckets: new Buckets(),
-      now: Date.now,
-      documentsOf: () => enough,
-      bytesOf: () => enough,
-      tokensOf: () => enough,
-    },
+    quotas: unlimited,
   } as unknown as ConnectionPorts
 }
-
-const enough = { perSecond: 1e9, burst: 1e9 }
 
 /** Of the examples only those reach the index that name no vector of another space. */
 const searchesAnswered = examples('→').filter(

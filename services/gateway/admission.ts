@@ -1,6 +1,6 @@
 import type { Authentication } from '../authentication.ts'
 import { credentialIn } from '../authentication.ts'
-import { Buckets, type Limit, type Taken } from '../limits.ts'
+import { Buckets, type Limit, rateHeaders } from '../limits.ts'
 import type { Principal, Scope } from '../principal.ts'
 import { Refusal } from './refusal.ts'
 
@@ -9,8 +9,10 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 export interface AdmissionPorts {
   readonly authentication: Authentication
   readonly origins: readonly string[]
-  /** Of who has no limit of its own. */
-  readonly requests: Limit
+  /** Requests a second of who has no limit of its own. */
+  readonly requestsPerSecond: number
+  /** Gateways that share the limits: each admits its part. */
+  readonly instances: number
   readonly now: () => number
 }
 
@@ -66,8 +68,9 @@ export class Admission {
 
   /** Answers the headers that tell the caller how much is left. */
   take({ subject, tenant, limits }: Principal): Record<string, string> {
-    const own = limits.requestsPerSecond
-    const limit = own === null ? this.#ports.requests : { perSecond: own, burst: Math.max(1, 2 * own) }
+    const { requestsPerSecond, instances } = this.#ports
+    const perSecond = (limits.requestsPerSecond ?? requestsPerSecond) / instances
+    const limit = { perSecond, burst: Math.max(1, 2 * perSecond) }
     const taken = this.#requests.take(`${tenant} ${subject}`, 1, limit, this.#ports.now())
     const headers = rateHeaders('requests', limit, taken)
     if (taken.admitted) return headers
@@ -77,16 +80,6 @@ export class Admission {
       `more than ${limit.perSecond} requests a second; come back in ${(taken.retryAfterMs / 1_000).toFixed(1)} s`,
       { ...headers, 'retry-after': String(Math.ceil(taken.retryAfterMs / 1_000)) },
     )
-  }
-}
-
-/** As draft-ietf-httpapi-ratelimit-headers has them: `q` in each window of `w` seconds, `r` left, more in `t` seconds. */
-export function rateHeaders(name: string, { perSecond, burst }: Limit, taken: Taken): Record<string, string> {
-  const seconds = Math.max(1, Math.round(burst / perSecond))
-  const again = Math.ceil((taken.admitted ? taken.fullAfterMs : taken.retryAfterMs) / 1_000)
-  return {
-    'ratelimit-policy': `"${name}";q=${Math.round(perSecond * seconds)};w=${seconds}`,
-    ratelimit: `"${name}";r=${taken.remaining};t=${again}`,
   }
 }
 

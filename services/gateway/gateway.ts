@@ -139,7 +139,8 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
         now,
       }),
       origins: config.origins,
-      requests: { perSecond: config.requestsPerSecond, burst: 2 * config.requestsPerSecond },
+      requestsPerSecond: config.requestsPerSecond,
+      instances: config.limitInstances,
       now,
     }),
     forwarder: new Forwarder({

@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { erasedAt, tenantKey } from '../../maintenance/erasure-tenant.ts'
-import type { TenantQuota } from '../../schemas/records.ts'
 import { Fatal } from '../../streams/errors.ts'
 import { keySubject, type Refused } from '../api-keys.ts'
 import { authentication } from '../authentication.ts'
-import { jwtSettings, type QueryConfig } from '../config.ts'
+import { configuredQuota, jwtSettings, type QueryConfig } from '../config.ts'
 import type { ControlFollower } from '../control-follower.ts'
 import { Buckets } from '../limits.ts'
 import { PRINCIPAL_HEADER, type Principal, verifyPrincipal, wholeTenant } from '../principal.ts'
-import type { Quotas } from './operations.ts'
+import { type Payer, type Quota, QuotaBuckets, quotaOf } from '../quotas.ts'
+import { type Quotas, unlimited } from './operations.ts'
 
 /** Who asks, and how much they may. */
 export interface Callers {
@@ -16,6 +16,8 @@ export interface Callers {
   of(headers: IncomingHttpHeaders): Principal | null | NotLetIn
   readonly identify: ((token: string) => Promise<Principal | Refused>) | null
   readonly quotas: Quotas
+  /** As `QuotaBuckets` has it. */
+  left(): ReturnType<QuotaBuckets['left']>
   /** Takes one message of a WebSocket; answers until it may come again, ms. */
   take(principal: Principal): number
 }
@@ -54,7 +56,6 @@ function configured({ host, tenant }: QueryConfig, control: ControlFollower): Ca
       `host is ${host} and principals is configured: whoever reaches this port would be ${tenant}; set FRESHET_PRINCIPALS=signed and put the gateway before it`,
     )
   const principal = wholeTenant(tenant, 'configured')
-  const unlimited = { perSecond: Number.MAX_SAFE_INTEGER, burst: Number.MAX_SAFE_INTEGER }
   return {
     // A browser always names the page's origin, also where a name was made to point at this machine.
     of({ origin }) {
@@ -63,13 +64,8 @@ function configured({ host, tenant }: QueryConfig, control: ControlFollower): Ca
       return isErased(principal, control) ? { status: 403, reason: ERASED } : principal
     },
     identify: null,
-    quotas: {
-      buckets: new Buckets(),
-      now: Date.now,
-      documentsOf: () => unlimited,
-      bytesOf: () => unlimited,
-      tokensOf: () => unlimited,
-    },
+    quotas: unlimited,
+    left: () => [],
     take: () => 0,
   }
 }
@@ -95,9 +91,14 @@ function signed(config: QueryConfig, control: ControlFollower, revoked: Revoked)
     jwt: jwtSettings(config),
     now,
   })
-  const buckets = new Buckets()
-  const quotaOf = (tenant: string): TenantQuota | null => control.get(tenantKey(tenant))?.tenant ?? null
-  const twice = (perSecond: number) => ({ perSecond, burst: Math.max(1, 2 * perSecond) })
+  const requests = new Buckets()
+  const spent = new QuotaBuckets()
+  const share = 1 / config.limitInstances
+  const tenantOf = ({ tenant }: Principal): Payer => ({
+    name: `tenant ${tenant}`,
+    quota: quotaOf(control.get(tenantKey(tenant))?.tenant, configuredQuota(config)),
+    share,
+  })
   return {
     of(headers) {
       const given = headers[PRINCIPAL_HEADER]
@@ -116,24 +117,32 @@ function signed(config: QueryConfig, control: ControlFollower, revoked: Revoked)
       return 'refused' in known || !isErased(known, control) ? known : { refused: ERASED }
     },
     quotas: {
-      buckets,
-      now,
-      documentsOf: (tenant) => twice(quotaOf(tenant)?.documentsPerSecond ?? config.tenantDocumentsPerSecond),
-      bytesOf: (tenant) => {
-        const perSecond = quotaOf(tenant)?.bytesPerSecond ?? config.tenantBytesPerSecond
-        return { perSecond, burst: 10 * perSecond }
-      },
-      tokensOf: ({ limits, tenant }) => {
-        const perMinute =
-          limits.embeddedTokensPerMinute ?? quotaOf(tenant)?.embeddedTokensPerMinute ?? config.embeddedTokensPerMinute
-        return { perSecond: perMinute / 60, burst: perMinute / 6 }
+      publishing: (by, cost) => spent.take([tenantOf(by)], cost, now()),
+      searching(by, embeddedTokens) {
+        const perMinute = by.limits.embeddedTokensPerMinute ?? config.embeddedTokensPerMinute
+        const own = { ...NO_BOUND, embeddedTokensPerMinute: perMinute }
+        // Documents and searches of a tenant do not spend for each other.
+        const tenant = tenantOf(by)
+        const payers = [
+          { name: `${by.subject} of ${by.tenant}`, quota: own, share },
+          { ...tenant, name: `${tenant.name} (searches)` },
+        ]
+        return spent.take(payers, { documents: 0, bytes: 0, embeddedTokens }, now())
       },
     },
     take({ tenant, subject, limits }) {
-      const own = limits.requestsPerSecond ?? config.requestsPerSecond
-      return buckets.take(`${tenant} ${subject}`, 1, twice(own), now()).retryAfterMs
+      const perSecond = (limits.requestsPerSecond ?? config.requestsPerSecond) * share
+      const limit = { perSecond, burst: Math.max(1, 2 * perSecond) }
+      return requests.take(`${tenant} ${subject}`, 1, limit, now()).retryAfterMs
     },
+    left: () => spent.left(now()),
   }
 }
 
 const LOOK_EVERY_MS = 1_000
+
+const NO_BOUND: Quota = {
+  documentsPerSecond: Number.MAX_SAFE_INTEGER,
+  bytesPerSecond: Number.MAX_SAFE_INTEGER,
+  embeddedTokensPerMinute: Number.MAX_SAFE_INTEGER,
+}

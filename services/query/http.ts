@@ -62,11 +62,11 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
     const told = asOperationError(error, ports.log)
     code = told.code
     if (left.signal.aborted) return
-    const { message: detail, retryAfterMs, retryable } = told
+    const { message: detail, retryAfterMs, retryable, rate } = told
     const status = statuses[told.code]
     const again: Record<string, string> =
       retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }
-    tell(status, { type: 'about:blank', status, code, detail, retryable }, again)
+    tell(status, { type: 'about:blank', status, code, detail, retryable }, { ...rate, ...again })
   } finally {
     ports.ended(type, code, performance.now() - began)
   }

@@ -1,9 +1,10 @@
 import { visibilityOf } from '../../search/visibility.ts'
-import type { Buckets, Limit } from '../limits.ts'
+import { rateHeaders } from '../limits.ts'
 import type { Principal, Scope } from '../principal.ts'
+import { type Cost, type OverQuota, overQuota, tokensIn } from '../quotas.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { type ClientMessage, OperationError } from './protocol.ts'
-import { bytesOf, type PublishPorts, publish } from './publishing.ts'
+import { costOf, type PublishPorts, publish } from './publishing.ts'
 import { type SearchPorts, search } from './searching.ts'
 
 export type Operation = Extract<ClientMessage, { type: 'search' | 'publish' | 'wait' }>
@@ -13,16 +14,14 @@ export interface OperationPorts extends SearchPorts, PublishPorts {
   readonly quotas: Quotas
 }
 
-/** What is admitted, before any work is done. */
+/** What is admitted, before any work is done. Takes it, or answers what the caller is over. */
 export interface Quotas {
-  readonly buckets: Buckets
-  readonly now: () => number
-  /** Of the tenant, as `control` or the configuration says. */
-  documentsOf(tenant: string): Limit
-  bytesOf(tenant: string): Limit
-  /** Of texts that are embedded for the principal. */
-  tokensOf(principal: Principal): Limit
+  publishing(by: Principal, cost: Cost): OverQuota | null
+  /** Of texts that are embedded to search with them. */
+  searching(by: Principal, embeddedTokens: number): OverQuota | null
 }
+
+export const unlimited: Quotas = { publishing: () => null, searching: () => null }
 
 const needed: Readonly<Record<Operation['type'], readonly Scope[]>> = {
   search: ['search'],
@@ -40,20 +39,14 @@ export async function perform(
   ports: OperationPorts,
   { signal, accepted }: { signal: AbortSignal; accepted?: (token: string) => void },
 ): Promise<object> {
-  const { tenant } = visibilityOf(principal)
+  visibilityOf(principal)
   const scopes = needed[message.type]
   if (!scopes.some((scope) => principal.scopes.includes(scope)))
     throw new OperationError('forbidden', `${message.type} needs the scope ${scopes.join(' or ')}`)
   const { freshness, quotas } = ports
   if (message.type === 'search') {
     if (typeof message.query === 'string' && message.mode !== 'keyword')
-      spend(
-        quotas,
-        'embedded tokens',
-        `${tenant} ${principal.subject} tokens`,
-        tokensIn(message.query),
-        quotas.tokensOf(principal),
-      )
+      checkQuota(quotas.searching(principal, tokensIn(Buffer.byteLength(message.query))))
     return search(message, principal, ports, signal)
   }
   if (message.type === 'wait')
@@ -61,25 +54,23 @@ export async function perform(
       documents: await freshness.after(message.after, message.timeoutMs, principal, signal),
       asOf: freshness.asOf(),
     }
-  spend(quotas, 'documents', `${tenant} documents`, message.documents.length, quotas.documentsOf(tenant))
-  spend(quotas, 'bytes', `${tenant} bytes`, bytesOf(message), quotas.bytesOf(tenant))
+  checkQuota(quotas.publishing(principal, costOf(message)))
   const token = await publish(message, principal, ports)
   accepted?.(token)
   if (message.ack === 'accepted') return { token }
   return { token, documents: await freshness.after(token, message.timeoutMs, principal, signal) }
 }
 
-function spend({ buckets, now }: Quotas, what: string, holder: string, cost: number, limit: Limit): void {
-  const { admitted, retryAfterMs } = buckets.take(holder, cost, limit, now())
-  if (admitted) return
-  throw new OperationError(
-    'rate_limited',
-    `more than ${limit.perSecond} ${what} a second; come back in ${(retryAfterMs / 1_000).toFixed(1)} s`,
-    { retryAfterMs },
-  )
+function checkQuota(over: OverQuota | null): void {
+  if (over === null) return
+  const { measure, limit, taken } = over
+  throw new OperationError('rate_limited', `${overQuota(over)}; come back in ${inSeconds(taken.retryAfterMs)}`, {
+    retryAfterMs: taken.retryAfterMs,
+    rate: rateHeaders(nameOf[measure], limit, taken),
+  })
 }
 
-/** About as many as the model's tokenizer makes of it, without asking it. */
-const tokensIn = (text: string): number => Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN)
+const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 
-const BYTES_PER_TOKEN = 4
+/** As the headers of HTTP call them. */
+const nameOf = { documents: 'documents', bytes: 'bytes', embeddedTokens: 'embedded-tokens' } as const

@@ -102,15 +102,22 @@ export class OperationError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly retryAfterMs: number | undefined
+  /** Headers of HTTP that say which limit it was. */
+  readonly rate: Readonly<Record<string, string>>
   constructor(
     code: ErrorCode,
     message: string,
-    { cause, retryAfterMs }: { cause?: unknown; retryAfterMs?: number } = {},
+    {
+      cause,
+      retryAfterMs,
+      rate = {},
+    }: { cause?: unknown; retryAfterMs?: number; rate?: Readonly<Record<string, string>> } = {},
   ) {
     super(message, { cause })
     this.code = code
     this.retryable = code === 'timeout' || code === 'unavailable' || code === 'rate_limited' || code === 'too_stale'
     this.retryAfterMs = retryAfterMs
+    this.rate = rate
   }
 }
 

@@ -9,6 +9,7 @@ import { partitionOf } from '../../streams/partitioner.ts'
 import { nameIn } from '../../streams/topic.ts'
 import type { Platform } from '../platform.ts'
 import type { Principal } from '../principal.ts'
+import { type Cost, tokensIn } from '../quotas.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type PublishMessage } from './protocol.ts'
 
@@ -63,9 +64,18 @@ export async function publish(
   }
 }
 
-/** Bytes of text that the message brings in. */
-export const bytesOf = ({ documents: items }: PublishMessage): number =>
-  items.reduce((sum, item) => sum + Buffer.byteLength(item.id) + ('text' in item ? Buffer.byteLength(item.text) : 0), 0)
+/** What the message brings in. A deletion has no text. */
+export function costOf({ documents: items }: PublishMessage): Cost {
+  const texts = items.map((item) => ('text' in item ? Buffer.byteLength(item.text) : 0))
+  const ids = items.map(({ id }) => Buffer.byteLength(id))
+  return {
+    documents: items.length,
+    bytes: sum(ids) + sum(texts),
+    embeddedTokens: sum(texts.map(tokensIn)),
+  }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0)
 
 const emptyFields = { title: null, contentType: null, url: null, language: null }
 

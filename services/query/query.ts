@@ -13,6 +13,7 @@ import { openPlatform, persistently } from '../platform.ts'
 import type { Principal } from '../principal.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
+import { quotaMetrics } from '../quota-metrics.ts'
 import { followCallers, type NotLetIn } from './callers.ts'
 import { type Connection, type ConnectionPorts, serve } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
@@ -104,6 +105,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     for (const connection of connections.values())
       if (connection.principal !== null && isNotGood(connection.principal)) connection.revoke(code, reason)
   })
+  quotaMetrics(metrics, callers.left)
   const ports: ConnectionPorts = {
     engine,
     serving,

@@ -8,10 +8,9 @@ import { vectorCache } from '../../processors/vector-cache.ts'
 import type { Document } from '../../schemas/records.ts'
 import { control, deadLetters, documents, inbox, ingestPositions } from '../../schemas/topics.ts'
 import { tokenOf } from '../../search/freshness.ts'
-import { Buckets } from '../../services/limits.ts'
 import type { Platform } from '../../services/platform.ts'
 import { followFreshness } from '../../services/query/freshness-follower.ts'
-import type { OperationPorts } from '../../services/query/operations.ts'
+import { type OperationPorts, unlimited } from '../../services/query/operations.ts'
 import type { Position } from '../../streams/broker.ts'
 import { FIRST_EPOCH } from '../../streams/low.ts'
 import { partitionOf } from '../../streams/partitioner.ts'
@@ -66,7 +65,6 @@ export async function memoryTenants({ index = memoryQdrant(), through = (same) =
   const platform = { broker, serde, scope, epoch: FIRST_EPOCH, epochs: { refusal: null } } as unknown as Platform
   const freshness = await followFreshness(platform, PARTITIONS, () => spec.collection, unexpected)
   const serving = { collection: spec.collection, index: through(qdrantSearch(index.qdrant, spec)) }
-  const enough = { perSecond: Number.MAX_SAFE_INTEGER, burst: Number.MAX_SAFE_INTEGER }
   const ports: OperationPorts = {
     engine,
     serving: { now: () => serving, sync: async () => {} },
@@ -74,13 +72,7 @@ export async function memoryTenants({ index = memoryQdrant(), through = (same) =
     producer: await broker.producer(),
     platform,
     partitions: PARTITIONS,
-    quotas: {
-      buckets: new Buckets(),
-      now: () => 0,
-      documentsOf: () => enough,
-      bytesOf: () => enough,
-      tokensOf: () => enough,
-    },
+    quotas: unlimited,
   }
   return {
     driver,
