@@ -12,6 +12,8 @@ import {
   variableOf,
   workerConfig,
 } from '../services/config.ts'
+import { routes, SOCKET_PATH } from '../services/gateway/routes.ts'
+import { needed } from '../services/query/operations.ts'
 import { LIMITS } from '../services/query/protocol.ts'
 import { stateKinds } from '../streams/states.ts'
 
@@ -28,8 +30,8 @@ export async function regenerated(page: string): Promise<string> {
   return (await Promise.all(written)).join('')
 }
 
-export const pages: readonly string[] = ['operations.md', 'protocol.md', 'evidence/README.md'].map((name) =>
-  join(import.meta.dirname, name),
+export const pages: readonly string[] = ['operations.md', 'protocol.md', 'security.md', 'evidence/README.md'].map(
+  (name) => join(import.meta.dirname, name),
 )
 
 const root = join(import.meta.dirname, '..')
@@ -42,12 +44,29 @@ const tables: Readonly<Record<string, () => string | Promise<string>>> = {
   topics,
   commands,
   limits,
+  routes: ways,
   faults,
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n')
+}
+
+/** Every way in, from the tables that the gateway and the query service run by. */
+function ways(): string {
+  const scopesOf = (scopes: readonly string[]) => scopes.map((scope) => `\`${scope}\``).join(' or ')
+  return table(
+    ['way in', 'scope', 'leads to'],
+    [
+      ...routes.map(({ method, path, scopes, to }) => [`\`${method} ${path}\``, scopesOf(scopes), to]),
+      ...Object.entries(needed).map(([type, scopes]) => [
+        `\`${SOCKET_PATH}\`, message \`${type}\``,
+        scopesOf(scopes),
+        'query',
+      ]),
+    ],
+  )
 }
 
 interface FaultReport {

@@ -13,6 +13,8 @@ export interface AdmissionPorts {
   readonly requestsPerSecond: number
   /** Gateways that share the limits: each admits its part. */
   readonly instances: number
+  /** Of one address: credentials that were not good. */
+  readonly guesses?: Limit
   readonly now: () => number
 }
 
@@ -42,18 +44,18 @@ export class Admission {
   }
 
   async principal(headers: Headers, address: string): Promise<Principal> {
-    const { authentication, now } = this.#ports
+    const { authentication, now, guesses: limit = GUESSES } = this.#ports
     const credential = credentialIn(headers)
     if (credential === null) throw unauthenticated('there is no credential; send Authorization: Bearer or x-api-key')
-    const guesses = this.#failures.take(address, 0, GUESSES, now())
+    const guesses = this.#failures.take(address, 0, limit, now())
     if (guesses.remaining < 1)
       throw new Refusal(429, 'rate_limited', 'too many credentials of this address were not good', {
-        'retry-after': String(Math.ceil(1 / GUESSES.perSecond)),
+        'retry-after': String(Math.ceil(1 / limit.perSecond)),
       })
     const identified = typeof credential === 'string' ? await authentication.identify(credential) : credential
     if (!('refused' in identified)) return identified
     if (identified.unavailable) throw new Refusal(503, 'unavailable', identified.refused, { 'retry-after': '5' })
-    this.#failures.charge(address, 1, GUESSES, now())
+    this.#failures.charge(address, 1, limit, now())
     throw unauthenticated(identified.refused)
   }
 

@@ -11,7 +11,7 @@ export interface Certificate {
 }
 
 /** A certificate that is renewed while the gateway runs. */
-export function certificate(certPath: string, keyPath: string): Certificate {
+export function certificate(certPath: string, keyPath: string, lookMs = LOOK_MS): Certificate {
   const read = (): SecureContextOptions => {
     try {
       const context = { cert: readFileSync(certPath), key: readFileSync(keyPath), minVersion: 'TLSv1.2' as const }
@@ -26,22 +26,35 @@ export function certificate(certPath: string, keyPath: string): Certificate {
       )
     }
   }
+  const present = read()
+  let last = present
+  let again: NodeJS.Timeout | undefined
   return {
-    present: read(),
+    present,
     follow(changed, refused) {
-      const look = () => {
+      /** The files of a new certificate do not come at one moment: what does not fit is looked at once more before it is told. */
+      const look = (isLast: boolean) => {
+        clearTimeout(again)
         try {
-          changed(read())
+          const context = read()
+          if (isSame(context, last)) return
+          last = context
+          changed(context)
         } catch (error) {
-          refused(reasonOf(error))
+          if (isLast) refused(reasonOf(error))
+          else again = setTimeout(() => look(true), lookMs).unref()
         }
       }
-      for (const path of [certPath, keyPath]) watchFile(path, { interval: LOOK_MS }, look)
+      for (const path of [certPath, keyPath]) watchFile(path, { interval: lookMs }, () => look(false))
     },
     close() {
+      clearTimeout(again)
       for (const path of [certPath, keyPath]) unwatchFile(path)
     },
   }
 }
+
+const isSame = (a: SecureContextOptions, b: SecureContextOptions): boolean =>
+  String(a.cert) === String(b.cert) && String(a.key) === String(b.key)
 
 const LOOK_MS = 1_000

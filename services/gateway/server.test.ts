@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
+import { type Door, openDoor, raw, doorSecret as secret, openService as service } from '../../test/door.ts'
 import { noOwnLimits, PRINCIPAL_HEADER, type Principal, verifyPrincipal } from '../principal.ts'
-import type { Access } from './access.ts'
-import { Admission } from './admission.ts'
 import type { Bounds } from './bounds.ts'
-import { Forwarder } from './forward.ts'
-import { openPools, type Pools } from './pools.ts'
+import type { Pools } from './pools.ts'
 import type { UpstreamRole } from './routes.ts'
-import { type GatewayServer, gatewayServer } from './server.ts'
 
-const secret = 'of the tests, and of nothing else at all'
 const ada: Principal = {
   tenant: 'acme',
   subject: 'key:ada',
@@ -30,84 +26,18 @@ const holders: Readonly<Record<string, Principal>> = {
   infers: { ...ada, subject: 'key:infers', scopes: ['infer'] },
   slow: { ...ada, subject: 'key:slow', limits: { ...noOwnLimits, requestsPerSecond: 1 } },
 }
-const bounds: Bounds = {
-  bodyBytesMax: 2_000,
-  connectionsMax: 100,
-  connectionsPerAddressMax: 50,
-  socketsPerSubjectMax: 2,
-  requestTimeoutMs: 500,
-}
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void
-
-interface Service {
-  readonly origin: string
-  readonly server: Server
-  readonly seen: IncomingMessage[]
-}
-
-async function service(t: TestContext, handler: Handler): Promise<Service> {
-  const seen: IncomingMessage[] = []
-  const server = createServer((request, response) => {
-    if (request.url === '/health') return response.end('{}')
-    seen.push(request)
-    handler(request, response)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, seen }
-}
-
-interface Door {
-  readonly url: string
-  readonly port: number
-  readonly gateway: GatewayServer
-  readonly log: Access[]
-  /** ms that each WebSocket was open. */
-  readonly closed: number[]
-  readonly pools: Pools
-}
-
+/** Before the instances of one role. */
 async function door(
   t: TestContext,
   origins: readonly string[],
-  own: Partial<Bounds> = {},
+  bounds: Partial<Bounds> = {},
   role: UpstreamRole = 'query',
-): Promise<Door> {
-  const pools = openPools(role, origins, { answerMs: 300, checked() {} })
-  const log: Access[] = []
-  const closed: number[] = []
-  const gateway = gatewayServer({
-    admission: new Admission({
-      authentication: {
-        identify: async (credential) => holders[credential] ?? { refused: 'the API key is not known' },
-      },
-      origins: ['https://app.example'],
-      requestsPerSecond: 1_000,
-      instances: 1,
-      now: Date.now,
-    }),
-    forwarder: new Forwarder({ secret, now: Date.now, random: Math.random, retried() {} }),
-    pools: new Map<UpstreamRole, Pools>([[role, pools]]),
-    certificate: null,
-    secret,
-    now: Date.now,
-    bounds: { ...bounds, ...own },
-    ended: (access) => log.push(access),
-    upgraded: (access) => log.push(access),
-    closed: (_admitted, ms) => closed.push(ms),
-  })
-  const url = await gateway.app.listen({ port: 0, host: '127.0.0.1' })
-  t.after(async () => {
-    await gateway.drain(0)
-    await gateway.app.close()
-    await pools.close()
-  })
-  return { url, port: Number(new URL(url).port), gateway, log, closed, pools }
+): Promise<Door & { readonly of: Pools }> {
+  const authentication = {
+    identify: async (credential: string) => holders[credential] ?? { refused: 'the API key is not known' },
+  }
+  const opened = await openDoor(t, { authentication, upstreams: { [role]: origins }, bounds })
+  return { ...opened, of: opened.pools.get(role)! }
 }
 
 const search = (url: string, headers: Record<string, string> = {}, body = '{"query":"a"}') =>
@@ -116,18 +46,6 @@ const search = (url: string, headers: Record<string, string> = {}, body = '{"que
     body,
     headers: { 'x-api-key': 'ada', 'content-type': 'application/json', ...headers },
   })
-
-/** What a raw request is answered with, to the end of the connection. */
-async function raw(port: number, text: string): Promise<string> {
-  const socket = net.connect(port, '127.0.0.1')
-  socket.write(text)
-  let answer = ''
-  socket.on('data', (chunk) => {
-    answer += chunk
-  })
-  await once(socket, 'close')
-  return answer
-}
 
 test('a request goes to the service with the principal that the gateway found, and nothing that claims to be one', async (t) => {
   const { origin, seen } = await service(t, (request, response) => {
@@ -228,7 +146,7 @@ test('a page of a listed origin may call', async (t) => {
 test('what does no harm twice is asked of another instance, and what might is not', async (t) => {
   const broken = await service(t, (request) => void request.socket.destroy())
   const well = await service(t, (_request, response) => void response.end('{"from":"well"}'))
-  const { url, pools } = await door(t, [broken.origin, well.origin])
+  const { url, of: pools } = await door(t, [broken.origin, well.origin])
   const statuses = { search: new Set<number>(), documents: new Set<number>() }
 
   for (let i = 0; i < 12; i++) {
@@ -252,8 +170,8 @@ test('what does no harm twice is asked of another instance, and what might is no
 
 test('an instance that is gone, silent or unwell is told apart', async (t) => {
   const silent = await service(t, () => {})
-  const { origin: gone, server } = await service(t, () => {})
-  server.close()
+  const { origin: gone, close } = await service(t, () => {})
+  close()
   const publish = (url: string) =>
     fetch(`${url}/v1/documents`, { method: 'POST', body: '{}', headers: { 'x-api-key': 'ada' } })
 
@@ -300,7 +218,7 @@ test('an answer that is a stream comes as it is made, and who leaves ends it', a
     response.write('data: 1\n\n')
     response.once('close', left.resolve)
   })
-  const { url, pools } = await door(t, [origin], {}, 'orchestrator')
+  const { url, of: pools } = await door(t, [origin], {}, 'orchestrator')
   const leaving = new AbortController()
 
   const answer = await fetch(`${url}/v1/runs/r1`, { headers: { 'x-api-key': 'asks' }, signal: leaving.signal })
@@ -310,33 +228,6 @@ test('an answer that is a stream comes as it is made, and who leaves ends it', a
 
   assert.equal(Buffer.from(value!).toString(), 'data: 1\n\n')
   assert.equal(pools.upstreams.instances[0]!.failures, 0, 'that the caller left is no fault of the instance')
-})
-
-test('requests that are cut off, endless or smuggled are refused and their connections closed', async (t) => {
-  const { origin, seen } = await service(t, (_request, response) => void response.end('{}'))
-  const { port } = await door(t, [origin])
-  const post = 'POST /v1/search HTTP/1.1\r\nHost: a\r\nX-Api-Key: ada\r\n'
-
-  const loris = await raw(port, 'GET /v1/search HTTP/1.1\r\nHost: a\r\nX-Slow: ')
-  const halfBody = await raw(port, `${post}Content-Length: 100\r\n\r\n{"q`)
-  const bothLengths = await raw(
-    port,
-    `${post}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/wait HTTP/1.1\r\n\r\n`,
-  )
-  const twoLengths = await raw(port, `${post}Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde`)
-  const headers = await raw(port, `${post}X-Large: ${'x'.repeat(20_000)}\r\n\r\n`)
-  const lineFold = await raw(port, `${post}X-A: b\r\n c\r\n\r\n`)
-
-  for (const [what, answer, status] of [
-    ['loris', loris, 408],
-    ['half a body', halfBody, 408],
-    ['both lengths', bothLengths, 400],
-    ['two lengths', twoLengths, 400],
-    ['large headers', headers, 431],
-    ['a folded line', lineFold, 400],
-  ] as const)
-    assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `), what)
-  assert.equal(seen.length, 0)
 })
 
 interface Sockets {
@@ -437,33 +328,6 @@ test('a page says who it is in its first message: without a credential it is joi
   assert.equal(behind.upgrades[0]!.headers[PRINCIPAL_HEADER], undefined)
   assert.equal(behind.upgrades[0]!.headers.origin, 'https://app.example')
   socket.terminate()
-})
-
-test('a malformed handshake is refused before a service sees it', async (t) => {
-  const behind = await sockets(t)
-  const { port } = await door(t, [behind.origin])
-  const handshake = (change: Record<string, string | undefined>) => {
-    const headers = {
-      host: 'a',
-      'x-api-key': 'ada',
-      connection: 'Upgrade',
-      upgrade: 'websocket',
-      'sec-websocket-version': '13',
-      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-      ...change,
-    }
-    const lines = Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined ? [] : [`${name}: ${value}\r\n`],
-    )
-    return raw(port, `GET /v1/ws HTTP/1.1\r\n${lines.join('')}\r\n`)
-  }
-
-  assert.match(await handshake({ 'sec-websocket-key': 'short' }), /^HTTP\/1.1 400 /)
-  assert.match(await handshake({ 'sec-websocket-key': undefined }), /^HTTP\/1.1 400 /)
-  assert.match(await handshake({ 'sec-websocket-version': '8' }), /^HTTP\/1.1 426 /)
-  assert.match(await handshake({ upgrade: 'h2c' }), /^HTTP\/1.1 400 /)
-  assert.match(await handshake({ 'content-length': '5' }), /^HTTP\/1.1 400 /)
-  assert.equal(behind.upgrades.length, 0)
 })
 
 test('a gateway that ends tells open WebSockets to come back, between two frames', async (t) => {

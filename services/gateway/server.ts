@@ -35,6 +35,8 @@ export interface ServerPorts {
 
 export interface GatewayServer {
   readonly app: FastifyInstance
+  /** Everything that is answered here, one line each: `POST /v1/search`. */
+  readonly served: readonly string[]
   readonly sockets: ReadonlySet<Spliced>
   readonly connections: () => number
   /** Of a gateway with TLS: connections from now on see this certificate. */
@@ -61,6 +63,10 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
   const seen = new WeakMap<FastifyRequest, Seen>()
   const large = new LargeBodies()
 
+  const served: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) served.push(`${each} ${url}`)
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.addHook('onRequest', async (request) => {
@@ -110,6 +116,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
 
   return {
     app,
+    served,
     sockets,
     connections,
     renew: (context) => (server as TlsServer).setSecureContext(context),

@@ -13,7 +13,8 @@ export interface HttpPorts extends OperationPorts {
   ended(type: string, code: string, ms: number): void
 }
 
-const operations: Readonly<Record<string, Operation['type']>> = {
+/** The paths that are answered with POST, beside /health. */
+export const operations: Readonly<Record<string, Operation['type']>> = {
   '/v1/search': 'search',
   '/v1/documents': 'publish',
   '/v1/wait': 'wait',

@@ -23,7 +23,8 @@ export interface Quotas {
 
 export const unlimited: Quotas = { publishing: () => null, searching: () => null }
 
-const needed: Readonly<Record<Operation['type'], readonly Scope[]>> = {
+/** One of these scopes is needed. */
+export const needed: Readonly<Record<Operation['type'], readonly Scope[]>> = {
   search: ['search'],
   publish: ['publish'],
   wait: ['search', 'publish'],
