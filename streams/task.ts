@@ -160,7 +160,7 @@ export class Task<Ports> {
   async #run(taken: Taken): Promise<void> {
     const [first] = taken.records
     const { alone, clock } = this.#context
-    const patience = () => clock.wait(PATIENCE_MS, this.#stop.signal)
+    const patience = (over: AbortSignal) => clock.wait(PATIENCE_MS, AbortSignal.any([this.#stop.signal, over]))
     const isAlone = first !== undefined && this.#commits.isolates(first.offset)
     const done = await (isAlone ? alone.take(patience) : alone.share(patience))
     try {
