@@ -214,14 +214,14 @@ const turns = async (count: number): Promise<void> => {
 function slowly(index: MemoryIndex, next: () => number): MemoryIndex {
   return {
     ...index,
-    async apply(writes) {
+    async apply(writes, connection) {
       await turns(next() * 40)
-      await index.apply(writes)
+      await index.apply(writes, connection)
       await turns(next() * 40)
     },
-    async settle(left, marker, expected) {
+    async settle(left, marker, expected, connection) {
       await turns(next() * 40)
-      await index.settle(left, marker, expected)
+      await index.settle(left, marker, expected, connection)
     },
   }
 }

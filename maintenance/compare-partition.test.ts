@@ -203,9 +203,9 @@ test('the watermark goes on after a comparison, also when a batch was under way 
   const { apply, settle } = index
   const marking = Promise.withResolvers<void>()
   let healing = false
-  index.apply = (writes) => {
+  index.apply = (...written) => {
     healing = true
-    return apply(writes)
+    return apply(...written)
   }
   index.settle = async (...settled) => {
     if (healing) await marking.promise

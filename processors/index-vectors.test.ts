@@ -80,7 +80,7 @@ test('a marker is not written over one that another owner has written meanwhile,
     ...index,
     async read(keys, partition) {
       const read = await index.read(keys, partition)
-      if (++reads === 2) await index.settle([], others, null)
+      if (++reads === 2) await index.settle([], others, null, read.connection)
       return read
     },
   }
@@ -114,6 +114,26 @@ test('a marker is not written over one that is like the one that was read, and w
   assert.equal(index.markers.get(0)?.applied, 1)
 })
 
+test('a batch whose connection is made anew in the midst writes nothing more: the index may be another copy', async () => {
+  const index = memoryIndex()
+  let connection = 0
+  const settled: unknown[] = []
+  const replaced: VectorIndex = {
+    ...index,
+    read: async (keys, partition) => ({ ...(await index.read(keys, partition)), connection }),
+    async apply(writes) {
+      await index.apply(writes, 0)
+      connection++
+    },
+    settle: async (...asked) => void settled.push(asked),
+  }
+
+  const outcome = indexVectors.process(batchOf(record('acme/a', 0, 0)), portsOf(replaced))
+
+  await assert.rejects(outcome, StartOver)
+  assert.deepEqual(settled, [])
+})
+
 test('a task that was given away does not say which marker its partition has', async () => {
   const index = memoryIndex()
   const ports = portsOf(index)
@@ -121,8 +141,8 @@ test('a task that was given away does not say which marker its partition has', a
   const later: Marker = { partition: 0, topicId: 't', applied: 7, epoch: 1, low: -1, at: 0, written: 1 }
   const slow: VectorIndex = {
     ...index,
-    async settle(left, marker, expected) {
-      await index.settle(left, marker, expected)
+    async settle(left, marker, expected, connection) {
+      await index.settle(left, marker, expected, connection)
       given.abort()
       // Its successor in the same process.
       ports.markers.set(0, later)
@@ -153,10 +173,10 @@ test('chunks that a revision is found to share with an older one are kept, altho
   // Another owner, by records of its own batches, comes to the same revision while this one writes.
   const zombie = portsOf({
     ...index,
-    async apply(writes) {
+    async apply(writes, connection) {
       await indexVectors.process(batchOf(record('acme/a', 1, 1, 'second')), ports)
       await indexVectors.process(batchOf(record('acme/a', 2, 2, 'second')), ports)
-      await index.apply(writes)
+      await index.apply(writes, connection)
     },
   })
   const both = batchOf(record('acme/a', 1, 1, 'second'), record('acme/a', 2, 2, 'second'))

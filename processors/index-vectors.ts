@@ -7,7 +7,7 @@ import type { Place } from '../streams/start.ts'
 import { compareFences, type Fence } from './fence.ts'
 import { judge, type KeyPlan, planKey, type Revision } from './index-plan.ts'
 import type { Standing } from './standing.ts'
-import type { Compare, LeftChunks, Marker, VectorIndex } from './vector-index.ts'
+import type { Compare, IndexRead, LeftChunks, Marker, VectorIndex } from './vector-index.ts'
 
 export interface IndexPorts {
   readonly index: VectorIndex
@@ -61,12 +61,12 @@ export const indexVectors = processor<IndexPorts>({
   /** At the marker or the committed offset, whichever is lower: after a restored copy the first, after a crash before the receipts the second. */
   async start(at, { index, markers, standing }) {
     const { partition, stillOurs } = at
-    const { marker } = await index.read([], partition)
+    const { marker, connection } = await index.read([], partition)
     if (!stillOurs()) throw new NotOwner(`partition ${partition} was given away while its marker was read`)
     // From here on it can only grow: less means an older copy, also before this task has written its first.
     if (marker === null) markers.delete(partition)
     else markers.set(partition, marker)
-    const own = await placeOf(at, marker, index, markers)
+    const own = await placeOf(at, { marker, connection }, index, markers)
     const begin = standing === undefined ? own.offset : await standing.begin(at, own.offset)
     return begin < own.offset ? { ...own, offset: begin, at: 0 } : own
   },
@@ -114,7 +114,7 @@ const ALONE = { receipts: null, behind: null, rejected: null }
 /** Where the index and the group say. */
 async function placeOf(
   { topicId, committed, committedAt, start, end }: StartAt,
-  marker: Marker | null,
+  { marker, connection }: Pick<IndexRead, 'marker' | 'connection'>,
   index: VectorIndex,
   markers: Map<number, Marker>,
 ): Promise<Place> {
@@ -127,7 +127,7 @@ async function placeOf(
   if (next > end) {
     // What is written from now on gets offsets that the marker counts as applied: it must not.
     const lowered = { ...marker, applied: end - 1, at: 0 }
-    await index.settle([], lowered, marker)
+    await index.settle([], lowered, marker, connection)
     markers.set(marker.partition, lowered)
     return { offset: next, at: 0 }
   }
@@ -184,9 +184,13 @@ async function applyAll(
   const left: LeftChunks[] = []
   let open = [...byKey.keys()]
   let before = undefined as Marker | null | undefined
-  // The index may be replaced at any moment, and its client connect anew without a word: each read says whether it was.
+  let connection: number | null = null
+  // The index may be replaced at any moment, by a copy that has the very marker that was read: then it is another connection.
   const readSince = async (keys: readonly string[]) => {
     const read = await index.read(keys, batch.partition)
+    connection ??= read.connection
+    if (read.connection !== connection)
+      throw new StartOver(`${index.collection} was connected anew in the midst of a batch: it may be another copy`)
     checkMarker(read.marker?.applied ?? -1, batch.partition, markers)
     if (before !== undefined && isOlderMarker(read.marker, before))
       throw new StartOver(
@@ -206,7 +210,10 @@ async function applyAll(
     for (const key of open) if (plans.get(key)!.write === null) left.push(...plans.get(key)!.left)
     if (writing.length === 0) break
     batch.signal.throwIfAborted()
-    await index.apply(writing.map((key) => plans.get(key)!.write!))
+    await index.apply(
+      writing.map((key) => plans.get(key)!.write!),
+      connection!,
+    )
     // A refused compare-and-set answers `completed` too: only reading back tells. One read must see the whole batch in place,
     // also what an earlier round wrote: the index may have been replaced between two of them.
     const keys = [...byKey.keys()]
@@ -239,6 +246,7 @@ async function applyAll(
     left.filter(({ key, fence }) => !isServed(fence, plans.get(key)!)),
     marker,
     before ?? null,
+    connection!,
   )
   if (batch.signal.aborted) return plans
   // Refused, where it is another owner's, or was written by an earlier request of ours: what it would have said is not to be published.

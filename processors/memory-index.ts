@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { DocumentVectors } from '../schemas/records.ts'
+import { StartOver } from '../streams/errors.ts'
 import { tenantOf } from './document-key.ts'
 import { compareFences, type Fence, fenceText } from './fence.ts'
 import { bucketOf, type ChunkPayload, type ChunkPoint, type IndexContents, type Slice } from './index-contents.ts'
@@ -86,12 +87,15 @@ export function memoryIndex({
     applySteps,
     settleSteps,
     async read(keys, partition) {
-      return { manifests: keys.map((key) => manifests.get(key) ?? null), marker: markers.get(partition) ?? null }
+      const present = keys.map((key) => manifests.get(key) ?? null)
+      return { manifests: present, marker: markers.get(partition) ?? null, connection: CONNECTION }
     },
-    async apply(writes) {
+    async apply(writes, connection) {
+      checkConnection(connection)
       for (const step of applySteps(writes)) step()
     },
-    async settle(left, marker, expected) {
+    async settle(left, marker, expected, connection) {
+      checkConnection(connection)
       for (const step of settleSteps(left, marker, expected)) step()
     },
     async manifests(keys) {
@@ -121,6 +125,13 @@ export function memoryIndex({
       for (const [partition, marker] of copy.markers) markers.set(partition, marker)
     },
   }
+}
+
+/** There is nothing to connect to: whoever reads and writes it does so over this one. */
+const CONNECTION = 0
+
+function checkConnection(connection: number): void {
+  if (connection !== CONNECTION) throw new StartOver(`connection ${connection} is not there any more`)
 }
 
 export const chunkPlace = (key: string, fence: Fence | string, ordinal: number): string =>

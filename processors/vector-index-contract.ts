@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import type { DocumentVectors } from '../schemas/records.ts'
+import { StartOver } from '../streams/errors.ts'
 import { contentChecksum } from './content-checksum.ts'
 import { BUCKETS, bucketOf, type ChunkPoint, type IndexContents } from './index-contents.ts'
-import type { KnownVectors, Manifest, Marker, VectorIndex } from './vector-index.ts'
+import type { KnownVectors, LeftChunks, Manifest, Marker, VectorIndex, Write } from './vector-index.ts'
 
 const DIMENSIONS = 8
 
@@ -37,32 +38,46 @@ export function vectorIndexContract(
       const { index, known } = await opened
       const manifest = manifestOf('there', 7, 3)
 
-      await index.apply([{ expected: null, manifest, chunks: vectorsOf(7, 3) }])
-      await index.settle([], markerOf(3, 41), null)
+      await apply(index, [{ expected: null, manifest, chunks: vectorsOf(7, 3) }])
+      await settle(index, [], markerOf(3, 41), null)
 
-      const read = await index.read([key('there')], 3)
-      assert.deepEqual(read, { manifests: [manifest], marker: markerOf(3, 41) })
+      const { manifests, marker } = await index.read([key('there')], 3)
+      assert.deepEqual([manifests, marker], [[manifest], markerOf(3, 41)])
       const vectors = await known.vectors([manifest])
       assert.deepEqual([...vectors.keys()].sort(), ['hash 0', 'hash 1', 'hash 2'])
       assert.deepEqual(vectors.get('hash 1'), vectorsOf(7, 3).chunks[1]!.vector)
     })
 
+    test('nothing is written over another connection than that of the read that it rests on', async () => {
+      const { index } = await opened
+      const { connection } = await index.read([], 9)
+      const write = { expected: null, manifest: manifestOf('elsewhere', 5, 1), chunks: vectorsOf(5, 1) }
+
+      const written = index.apply([write], connection + 1)
+      const settled = index.settle([], markerOf(9, 1), null, connection + 1)
+
+      await assert.rejects(written, StartOver)
+      await assert.rejects(settled, StartOver)
+      const { manifests, marker } = await index.read([key('elsewhere')], 9)
+      assert.deepEqual([manifests, marker], [[null], null])
+    })
+
     test('a manifest that is there already is not written over by one that expects none', async () => {
       const { index } = await opened
-      await index.apply([{ expected: null, manifest: manifestOf('first', 5, 1), chunks: vectorsOf(5, 1) }])
+      await apply(index, [{ expected: null, manifest: manifestOf('first', 5, 1), chunks: vectorsOf(5, 1) }])
 
-      await index.apply([{ expected: null, manifest: manifestOf('first', 6, 1), chunks: null }])
+      await apply(index, [{ expected: null, manifest: manifestOf('first', 6, 1), chunks: null }])
 
       assert.equal((await index.read([key('first')], 0)).manifests[0]?.fence.offset, 5)
     })
 
     test('a manifest is written over only by one that names its fence', async () => {
       const { index } = await opened
-      await index.apply([{ expected: null, manifest: manifestOf('cas', 5, 1), chunks: vectorsOf(5, 1) }])
+      await apply(index, [{ expected: null, manifest: manifestOf('cas', 5, 1), chunks: vectorsOf(5, 1) }])
 
-      await index.apply([{ expected: fence(4), manifest: manifestOf('cas', 6, 1), chunks: null }])
+      await apply(index, [{ expected: fence(4), manifest: manifestOf('cas', 6, 1), chunks: null }])
       const refused = (await index.read([key('cas')], 0)).manifests[0]
-      await index.apply([{ expected: fence(5), manifest: manifestOf('cas', 8, 1), chunks: null }])
+      await apply(index, [{ expected: fence(5), manifest: manifestOf('cas', 8, 1), chunks: null }])
       const accepted = (await index.read([key('cas')], 0)).manifests[0]
 
       assert.deepEqual([refused?.fence.offset, accepted?.fence.offset], [5, 8])
@@ -70,15 +85,15 @@ export function vectorIndexContract(
 
     test('an entry is forgotten only as it was read, and then a document can come anew', async () => {
       const { index, contents } = await opened
-      await index.apply([{ expected: null, manifest: manifestOf('forgotten', 5, 1), chunks: null }])
+      await apply(index, [{ expected: null, manifest: manifestOf('forgotten', 5, 1), chunks: null }])
       const read = (await index.read([key('forgotten')], 0)).manifests[0]!
-      await index.apply([{ expected: fence(5), manifest: manifestOf('forgotten', 6, 1), chunks: null }])
+      await apply(index, [{ expected: fence(5), manifest: manifestOf('forgotten', 6, 1), chunks: null }])
 
       await contents.forget([read])
       const kept = (await index.read([key('forgotten')], 0)).manifests[0]!
       await contents.forget([kept])
       const gone = (await index.read([key('forgotten')], 0)).manifests[0]
-      await index.apply([{ expected: null, manifest: manifestOf('forgotten', 2, 1), chunks: null }])
+      await apply(index, [{ expected: null, manifest: manifestOf('forgotten', 2, 1), chunks: null }])
 
       assert.deepEqual([kept.fence.offset, gone], [6, null])
       assert.equal((await index.read([key('forgotten')], 0)).manifests[0]?.fence.offset, 2)
@@ -87,7 +102,7 @@ export function vectorIndexContract(
     test('a manifest that is expected and not there is not written', async () => {
       const { index } = await opened
 
-      await index.apply([{ expected: fence(5), manifest: manifestOf('absent', 6, 1), chunks: null }])
+      await apply(index, [{ expected: fence(5), manifest: manifestOf('absent', 6, 1), chunks: null }])
 
       assert.deepEqual((await index.read([key('absent')], 0)).manifests, [null])
     })
@@ -96,10 +111,10 @@ export function vectorIndexContract(
       const { index, known, count } = await opened
       const [former, next] = [manifestOf('shrinks', 5, 4), manifestOf('shrinks', 9, 2)]
       const before = await count()
-      await index.apply([{ expected: null, manifest: former, chunks: vectorsOf(5, 4) }])
-      await index.apply([{ expected: fence(5), manifest: next, chunks: vectorsOf(9, 2) }])
+      await apply(index, [{ expected: null, manifest: former, chunks: vectorsOf(5, 4) }])
+      await apply(index, [{ expected: fence(5), manifest: next, chunks: vectorsOf(9, 2) }])
 
-      await index.settle([{ key: key('shrinks'), fence: fence(5), count: 4 }], markerOf(0, 1), null)
+      await settle(index, [{ key: key('shrinks'), fence: fence(5), count: 4 }], markerOf(0, 1), null)
 
       assert.equal((await count()) - before, 2)
       assert.equal((await known.vectors([former])).size, 0)
@@ -111,14 +126,14 @@ export function vectorIndexContract(
       const [first, second] = [markerOf(7, 10), markerOf(7, 20)]
       const present = async () => (await index.read([], 7)).marker?.applied
 
-      await index.settle([], first, null)
-      await index.settle([], markerOf(7, 30), null)
+      await settle(index, [], first, null)
+      await settle(index, [], markerOf(7, 30), null)
       const inserted = await present()
-      await index.settle([], second, markerOf(7, 9))
-      await index.settle([], second, { ...first, at: first.at + 1 })
-      await index.settle([], second, { ...first, written: first.written + 1 })
+      await settle(index, [], second, markerOf(7, 9))
+      await settle(index, [], second, { ...first, at: first.at + 1 })
+      await settle(index, [], second, { ...first, written: first.written + 1 })
       const refused = await present()
-      await index.settle([], second, first)
+      await settle(index, [], second, first)
 
       assert.deepEqual([inserted, refused, await present()], [10, 10, 20])
     })
@@ -126,7 +141,7 @@ export function vectorIndexContract(
     test('a marker that is expected and not there is not written', async () => {
       const { index } = await opened
 
-      await index.settle([], markerOf(8, 20), markerOf(8, 10))
+      await settle(index, [], markerOf(8, 20), markerOf(8, 10))
 
       assert.equal((await index.read([], 8)).marker, null)
     })
@@ -136,8 +151,8 @@ export function vectorIndexContract(
       const write = { expected: null, manifest: manifestOf('twice', 5, 3), chunks: vectorsOf(5, 3) }
       const before = await count()
 
-      await index.apply([write])
-      await index.apply([write])
+      await apply(index, [write])
+      await apply(index, [write])
 
       assert.equal((await count()) - before, 3)
     })
@@ -146,7 +161,10 @@ export function vectorIndexContract(
       const { index, contents } = await opened
       const keys = Array.from({ length: 40 }, (_, i) => `part-${i}`)
       const [manifests, vectors] = [keys.map((id) => ({ ...manifestOf(id, 5, 2), partition: 9 })), vectorsOf(5, 2)]
-      await index.apply(manifests.map((manifest) => ({ expected: null, manifest, chunks: vectors })))
+      await apply(
+        index,
+        manifests.map((manifest) => ({ expected: null, manifest, chunks: vectors })),
+      )
 
       const halves = [
         { partition: 9, from: 0, to: 500 },
@@ -192,7 +210,7 @@ export function vectorIndexContract(
     test('chunks are found by their place and by their document, and are gone when they are removed', async () => {
       const { index, contents } = await opened
       const manifest = manifestOf('found', 5, 2)
-      await index.apply([{ expected: null, manifest, chunks: vectorsOf(5, 2) }])
+      await apply(index, [{ expected: null, manifest, chunks: vectorsOf(5, 2) }])
       const places = [0, 1, 2].map((ordinal) => ({ key: key('found'), fence: fence(5), ordinal }))
 
       const before = await contents.chunksAt(places)
@@ -226,7 +244,7 @@ export function vectorIndexContract(
         checksum: null,
       }
 
-      await index.apply([{ expected: null, manifest: rejected, chunks: null }])
+      await apply(index, [{ expected: null, manifest: rejected, chunks: null }])
 
       assert.deepEqual((await index.read([key('rejected')], 0)).manifests, [rejected])
     })
@@ -292,4 +310,18 @@ function vectorsOf(offset: number, count: number): DocumentVectors {
     contentHash: `content ${offset}`,
     chunks,
   }
+}
+
+/** Over the connection of a read just before, as an owner does. */
+async function apply(index: VectorIndex, writes: readonly Write[]): Promise<void> {
+  await index.apply(writes, (await index.read([], 0)).connection)
+}
+
+async function settle(
+  index: VectorIndex,
+  left: readonly LeftChunks[],
+  marker: Marker,
+  expected: Marker | null,
+): Promise<void> {
+  await index.settle(left, marker, expected, (await index.read([], 0)).connection)
 }

@@ -8,20 +8,25 @@ export interface VectorIndex {
   readonly collection: string
   readonly space: string
   /** Present manifests, in the order of the keys, and the partition's marker. Rejects with `Retry` when out of reach. */
-  read(
-    keys: readonly string[],
-    partition: number,
-  ): Promise<{ manifests: readonly (Manifest | null)[]; marker: Marker | null }>
+  read(keys: readonly string[], partition: number): Promise<IndexRead>
   /**
    * Writes the new chunks, then each manifest by compare-and-set, in one request. A refused compare-and-set is not an
-   * error: read again to see it. Rejects with `StartOver` whenever it is not certain that every element completed.
+   * error: read again to see it. Rejects with `StartOver` whenever it is not certain that every element completed, and without
+   * having sent anything where the connection is not the one of the read that this rests on.
    */
-  apply(writes: readonly Write[]): Promise<void>
+  apply(writes: readonly Write[], connection: number): Promise<void>
   /**
    * Deletes chunks by id, then writes the marker by compare-and-set with the one that was read (null: there was none), refused
    * without an error as manifests are. Rejects with `StartOver` as `apply` does.
    */
-  settle(left: readonly LeftChunks[], marker: Marker, expected: Marker | null): Promise<void>
+  settle(left: readonly LeftChunks[], marker: Marker, expected: Marker | null, connection: number): Promise<void>
+}
+
+export interface IndexRead {
+  readonly manifests: readonly (Manifest | null)[]
+  readonly marker: Marker | null
+  /** Which connection it came over. An index that is replaced by a copy breaks its connections: what comes over one is of one index. */
+  readonly connection: number
 }
 
 /** A document's entry in the index. */

@@ -1,21 +1,39 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
-import type { ClientHttp2Stream, Http2Session } from 'node:http2'
+import { type ClientHttp2Stream, constants, type Http2Session } from 'node:http2'
 import { type CallOptions, Code, ConnectError } from '@connectrpc/connect'
 import { QdrantClient } from '@qdrant/js-client-grpc'
 import { Reject, Retry, StartOver } from '../../streams/errors.ts'
 import { Missing } from './missing.ts'
 
-/**
- * connect-node 2.1.2 destroys a session with an error when Qdrant says that it goes away, and where the next request comes in that very
- * moment takes its listener off before the error is told: an error event that nobody hears ends the process.
- */
-const heard = new WeakSet<Http2Session>()
+/** A request, and the connection that it went over. */
+interface UnderWay {
+  /** The only one that it may go over. */
+  readonly only: number | null
+  connection: number | null
+}
+
+const underWay = new AsyncLocalStorage<UnderWay>()
+
+/** The client connects anew without a word, and does not say over which connection a request goes: here it is seen. */
+const connections = new WeakMap<Http2Session, number>()
+let connectionsSeen = 0
 subscribe('http2.client.stream.created', (message) => {
-  const { session } = (message as { stream: ClientHttp2Stream }).stream
-  if (session === undefined || heard.has(session)) return
-  heard.add(session)
-  // Whoever has a request on it hears of it there.
-  session.on('error', () => {})
+  const { stream } = message as { stream: ClientHttp2Stream }
+  const { session } = stream
+  if (session === undefined) return
+  if (!connections.has(session)) {
+    connections.set(session, ++connectionsSeen)
+    // connect-node 2.1.2 destroys a session with an error when Qdrant says that it goes away, and where the next request comes in that
+    // very moment takes its listener off before the error is told: an error event that nobody hears ends the process. Whoever has
+    // a request on it hears of it there.
+    session.on('error', () => {})
+  }
+  const call = underWay.getStore()
+  if (call === undefined) return
+  call.connection = connections.get(session)!
+  // Nothing but headers was sent so far: what the request asks for comes after them, and does not come now.
+  if (call.only !== null && call.only !== call.connection) stream.close(constants.NGHTTP2_CANCEL)
 })
 
 export type Points = ReturnType<typeof QdrantClient.prototype.api<'points'>>
@@ -30,8 +48,13 @@ export interface Qdrant {
   readonly service: Service
   /** Rejects with `Retry` when Qdrant is out of reach, after a few attempts of its own, and with `Reject` when it refuses the request. */
   read<T>(what: string, call: (options: CallOptions) => Promise<T>): Promise<T>
-  /** Rejects with `StartOver` when it is not known what was written, and with `Reject` when it refuses the request. */
-  write<T>(what: string, call: (options: CallOptions) => Promise<T>): Promise<T>
+  /** As `read`, of one request, with the connection that the answer came over. */
+  readOver<T>(what: string, call: (options: CallOptions) => Promise<T>): Promise<{ answer: T; connection: number }>
+  /**
+   * Rejects with `StartOver` when it is not known what was written, and with `Reject` when it refuses the request. Over `only` this
+   * connection, if one is given: where it is gone, nothing is written.
+   */
+  write<T>(what: string, call: (options: CallOptions) => Promise<T>, only?: number): Promise<T>
 }
 
 export interface QdrantOptions {
@@ -49,31 +72,38 @@ export function connectQdrant({ url, apiKey, timeoutMs = 30_000 }: QdrantOptions
     checkCompatibility: false,
     ...(apiKey && { apiKey }),
   })
+  const readOver: Qdrant['readOver'] = async (what, call) => {
+    for (let attempt = 1; ; attempt++) {
+      const request: UnderWay = { only: null, connection: null }
+      try {
+        const answer = await underWay.run(request, () => call({ timeoutMs }))
+        return { answer, connection: request.connection! }
+      } catch (cause) {
+        if (isRefusal(cause)) throw new Reject(`Qdrant refused ${what}`, { cause })
+        if (isMissing(cause)) throw new Missing(`${what}: not in Qdrant at ${url}`, { cause })
+        if (attempt >= READ_ATTEMPTS_MAX)
+          throw new Retry(`Qdrant at ${url} did not answer ${what}`, {
+            cause,
+            retryAfterMs: 500,
+            state: 'index-unreachable',
+          })
+      }
+    }
+  }
   return {
     url,
     points: client.api('points'),
     collections: client.api('collections'),
     service: client.api('service'),
-    async read(what, call) {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await call({ timeoutMs })
-        } catch (cause) {
-          if (isRefusal(cause)) throw new Reject(`Qdrant refused ${what}`, { cause })
-          if (isMissing(cause)) throw new Missing(`${what}: not in Qdrant at ${url}`, { cause })
-          if (attempt >= READ_ATTEMPTS_MAX)
-            throw new Retry(`Qdrant at ${url} did not answer ${what}`, {
-              cause,
-              retryAfterMs: 500,
-              state: 'index-unreachable',
-            })
-        }
-      }
-    },
-    async write(what, call) {
+    readOver,
+    read: async (what, call) => (await readOver(what, call)).answer,
+    async write(what, call, only) {
+      const request: UnderWay = { only: only ?? null, connection: null }
       try {
-        return await call({ timeoutMs })
+        return await underWay.run(request, () => call({ timeoutMs }))
       } catch (cause) {
+        if (only !== undefined && request.connection !== null && request.connection !== only)
+          throw new StartOver(`Qdrant at ${url} was connected anew before ${what}: it may be another copy`)
         if (isRefusal(cause)) throw new Reject(`Qdrant refused ${what}`, { cause })
         throw new StartOver(`it is not known whether Qdrant at ${url} did ${what}`, { cause })
       }

@@ -16,7 +16,10 @@ test('points that were written before there were buckets get theirs, once', asyn
   await using collection = await openCollection()
   const { contents, index, qdrant, name } = collection
   const manifests = Array.from({ length: 300 }, (_, i) => manifestOf(`acme/${i}`))
-  await index.apply(manifests.map((manifest) => ({ expected: null, manifest, chunks: null })))
+  await index.apply(
+    manifests.map((manifest) => ({ expected: null, manifest, chunks: null })),
+    (await index.read([], 0)).connection,
+  )
   await qdrant.points.deletePayload({
     collectionName: name,
     wait: true,
@@ -41,7 +44,10 @@ test('a manifest that lost its payload is a stray, and is gone when it is read f
   await using collection = await openCollection()
   const { contents, index, qdrant, name } = collection
   const [emptied, whole] = [manifestOf('acme/emptied'), manifestOf('acme/whole')]
-  await index.apply([emptied, whole].map((manifest) => ({ expected: null, manifest, chunks: null })))
+  await index.apply(
+    [emptied, whole].map((manifest) => ({ expected: null, manifest, chunks: null })),
+    (await index.read([], 0)).connection,
+  )
   await qdrant.points.clearPayload({
     collectionName: name,
     wait: true,
@@ -50,7 +56,7 @@ test('a manifest that lost its payload is a stray, and is gone when it is read f
   const strays = (await Array.fromAsync(contents.strays())).flat()
 
   const { manifests } = await index.read([emptied.key, whole.key], 0)
-  await index.apply([{ expected: null, manifest: emptied, chunks: null }])
+  await index.apply([{ expected: null, manifest: emptied, chunks: null }], (await index.read([], 0)).connection)
 
   assert.deepEqual(strays, [manifestId(emptied.key).pointIdOptions?.value])
   assert.deepEqual(manifests, [null, whole])

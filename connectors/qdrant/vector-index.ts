@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type PointsUpdateOperationSchema, UpdateMode, UpdateStatus } from '@qdrant/js-client-grpc'
 import { fenceText } from '../../processors/fence.ts'
-import type { Manifest, Marker, VectorIndex, Write } from '../../processors/vector-index.ts'
+import type { IndexRead, Marker, VectorIndex, Write } from '../../processors/vector-index.ts'
 import { StartOver } from '../../streams/errors.ts'
 import type { Qdrant } from './client.ts'
 import { type CollectionSpec, ensureCollection } from './collection.ts'
@@ -15,10 +15,12 @@ type Operation = MessageInitShape<typeof PointsUpdateOperationSchema>
 export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec, wanted = () => true): VectorIndex {
   const { collection, space } = spec
 
-  const update = async (what: string, operations: Operation[]): Promise<void> => {
+  const update = async (what: string, operations: Operation[], connection: number): Promise<void> => {
     if (operations.length === 0) return
-    const { result } = await qdrant.write(what, (options) =>
-      qdrant.points.updateBatch({ collectionName: collection, wait: true, operations }, options),
+    const { result } = await qdrant.write(
+      what,
+      (options) => qdrant.points.updateBatch({ collectionName: collection, wait: true, operations }, options),
+      connection,
     )
     // A plain loop with a status per operation, not a transaction: only all `completed` is success.
     const completed = result.filter(({ status }) => status === UpdateStatus.Completed).length
@@ -32,13 +34,13 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec, wanted = () =>
     collection,
     space,
     read: (keys, partition) => readPoints(qdrant, spec, keys, partition, wanted),
-    async apply(writes) {
+    async apply(writes, connection) {
       const chunks = writes.flatMap(({ manifest, chunks }) => (chunks === null ? [] : chunkPoints(manifest, chunks)))
       const operations: Operation[] =
         chunks.length === 0 ? [] : [{ operation: { case: 'upsert', value: { points: chunks } } }]
-      await update('the write of chunks and manifests', [...operations, ...writes.map(compareAndSet)])
+      await update('the write of chunks and manifests', [...operations, ...writes.map(compareAndSet)], connection)
     },
-    async settle(left, marker, expected) {
+    async settle(left, marker, expected, connection) {
       const ids = left.flatMap(({ key, fence, count }) =>
         Array.from({ length: count }, (_, ordinal) => chunkId(key, fence, ordinal)),
       )
@@ -53,7 +55,7 @@ export function qdrantIndex(qdrant: Qdrant, spec: CollectionSpec, wanted = () =>
                 },
               },
             ]
-      await update('the write of the marker', [...deletion, compareAndSetMarker(marker, expected)])
+      await update('the write of the marker', [...deletion, compareAndSetMarker(marker, expected)], connection)
     },
   }
 }
@@ -101,10 +103,11 @@ async function readPoints(
   keys: readonly string[],
   partition: number,
   wanted: () => boolean,
-): Promise<{ manifests: (Manifest | null)[]; marker: Marker | null }> {
+): Promise<IndexRead> {
   const ids = [markerId(partition), ...keys.map(manifestId)]
-  const get = () => qdrant.read('manifests and marker', (options) => payloadsOf(qdrant, spec.collection, ids, options))
-  const payloads = await get().catch(async (error) => {
+  const get = () =>
+    qdrant.readOver('manifests and marker', (options) => payloadsOf(qdrant, spec.collection, ids, options))
+  const { answer: payloads, connection } = await get().catch(async (error) => {
     if (!(error instanceof Missing) || !wanted()) throw error
     // The folder was replaced by an empty one: begin with an empty collection, which the log fills again.
     await ensureCollection(qdrant, spec)
@@ -114,7 +117,7 @@ async function readPoints(
   const manifests = manifestsIn(payloads, keys)
   const emptied = keys.filter((key, i) => manifests[i] === null && payloads.has(idText(manifestId(key))))
   if (emptied.length > 0) await removeEmptied(qdrant, spec, emptied)
-  return { marker: marker === undefined ? null : readMarker(marker), manifests }
+  return { marker: marker === undefined ? null : readMarker(marker), manifests, connection }
 }
 
 /** Points without their payload where manifests must be: as long as they are there, no manifest can be inserted. */

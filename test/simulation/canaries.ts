@@ -79,6 +79,11 @@ export const canaries: readonly Canary[] = [
     index: markersTakenForWritten,
   },
   {
+    name: 'any-connection',
+    about: 'a write goes over whatever connection there is, which may be to another copy than the one that was read',
+    index: overAnyConnection,
+  },
+  {
     name: 'talked-over',
     about: 'an owner does not say again what somebody else said something older after',
     indexing: (processor) => ({
@@ -134,9 +139,9 @@ function takenForWritten(index: VectorIndex): VectorIndex {
   return {
     ...index,
     async read(keys, partition) {
-      const { manifests, marker } = await index.read(keys, partition)
+      const { manifests, ...read } = await index.read(keys, partition)
       return {
-        marker,
+        ...read,
         manifests: keys.map((key, i) => {
           const manifest = written.get(key) ?? manifests[i]!
           written.delete(key)
@@ -144,8 +149,8 @@ function takenForWritten(index: VectorIndex): VectorIndex {
         }),
       }
     },
-    async apply(writes) {
-      await index.apply(writes)
+    async apply(writes, connection) {
+      await index.apply(writes, connection)
       for (const { manifest } of writes) written.set(manifest.key, manifest)
     },
   }
@@ -161,8 +166,8 @@ function markersTakenForWritten(index: VectorIndex): VectorIndex {
       written.delete(partition)
       return { ...read, marker }
     },
-    async settle(left, marker, expected) {
-      await index.settle(left, marker, expected)
+    async settle(left, marker, expected, connection) {
+      await index.settle(left, marker, expected, connection)
       written.set(marker.partition, marker)
     },
   }
@@ -173,14 +178,24 @@ function rememberingMarkers(index: VectorIndex): VectorIndex {
   return {
     ...index,
     async read(keys, partition) {
-      const { manifests, marker } = await index.read(keys, partition)
+      const { marker, ...read } = await index.read(keys, partition)
       const remembered = markers.get(partition)
-      return { manifests, marker: remembered && remembered.applied > (marker?.applied ?? -1) ? remembered : marker }
+      return { ...read, marker: remembered && remembered.applied > (marker?.applied ?? -1) ? remembered : marker }
     },
-    async settle(left, marker, expected) {
-      await index.settle(left, marker, expected)
+    async settle(left, marker, expected, connection) {
+      await index.settle(left, marker, expected, connection)
       markers.set(marker.partition, marker)
     },
+  }
+}
+
+function overAnyConnection(index: VectorIndex): VectorIndex {
+  const present = async () => (await index.read([], 0)).connection
+  return {
+    ...index,
+    read: async (keys, partition) => ({ ...(await index.read(keys, partition)), connection: 0 }),
+    apply: async (writes) => index.apply(writes, await present()),
+    settle: async (left, marker, expected) => index.settle(left, marker, expected, await present()),
   }
 }
 

@@ -7,7 +7,7 @@ import type { Actor, Cuttable } from './scheduler.ts'
 export interface IndexWorld {
   readonly store: MemoryIndex
   readonly network: Network
-  /** Grows when the index is replaced: a connection made before is broken. */
+  /** Grows when the index is replaced: a connection made before is broken. It is also the number of the connections to it. */
   incarnation: number
   /** Called after each element of a request was applied. */
   changed(): void
@@ -16,21 +16,15 @@ export interface IndexWorld {
 /** A process's own connection to the index: what `connectors/qdrant` is to Qdrant. */
 export function indexClient(world: IndexWorld, process: Actor): VectorIndex & KnownVectors {
   const { network } = world
-  let connectedTo = world.incarnation
-
   const read = <T>(what: string, effect: () => Promise<T>): Promise<T> => {
-    // Reads are tried again by the client, which connects anew and says nothing of it.
-    connectedTo = world.incarnation
+    // Tried again by the client, which connects anew and says nothing of it.
     const failure = () => new Retry(`${what}: the index did not answer`, { retryAfterMs: 500 })
     return network.call(process, { to: 'index', what, effect, failure, repeats: true })
   }
 
-  const write = (what: string, steps: () => readonly (() => void)[]): Promise<void> => {
+  const write = (what: string, connection: number, steps: () => readonly (() => void)[]): Promise<void> => {
     const failure = () => new StartOver(`it is not known whether the index did: ${what}`)
-    const isConnected = connectedTo === world.incarnation
-    connectedTo = world.incarnation
-    // Whoever stood still meanwhile may find it closed in time, and connect anew, or not.
-    if (!isConnected && process.chance.hits(0.5)) {
+    if (connection !== world.incarnation) {
       return network.scheduler.turn(process, `${what}: the connection is broken`).then(() => Promise.reject(failure()))
     }
     const effect = async (part: Cuttable) => {
@@ -47,14 +41,20 @@ export function indexClient(world: IndexWorld, process: Actor): VectorIndex & Kn
     collection: world.store.collection,
     space: world.store.space,
     read: (keys, partition) =>
-      read(`read ${keys.join(' ')} marker ${partition}`, () => world.store.read(keys, partition)),
-    apply: (writes) =>
-      write(`apply ${writes.map(({ manifest: { key, fence } }) => `${key}=${fence.offset}`).join(' ')}`, () =>
-        world.store.applySteps(writes),
+      read(`read ${keys.join(' ')} marker ${partition}`, async () => ({
+        ...(await world.store.read(keys, partition)),
+        connection: world.incarnation,
+      })),
+    apply: (writes, connection) =>
+      write(
+        `apply ${writes.map(({ manifest: { key, fence } }) => `${key}=${fence.offset}`).join(' ')}`,
+        connection,
+        () => world.store.applySteps(writes),
       ),
-    settle: (left, marker, expected) =>
+    settle: (left, marker, expected, connection) =>
       write(
         `settle ${left.map(({ key, fence }) => `-${key}=${fence.offset}`).join(' ')} marker ${marker.partition}=${marker.applied}`,
+        connection,
         () => world.store.settleSteps(left, marker, expected),
       ),
     manifests: (keys) =>

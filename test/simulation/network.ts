@@ -28,7 +28,6 @@ interface Open {
   carrier: Actor
   /** The answer was given, and is on its way. */
   isAnswered: boolean
-  answer: unknown
   readonly repeats: boolean
   readonly caller: Actor
   readonly to: Call<unknown>['to']
@@ -80,7 +79,7 @@ export class Network {
       if (fault === 'request lost') return fail()
       // What the kernel has taken arrives, whatever becomes of the process.
       const carrier = caller.chance.hits(0.5) ? world : caller
-      const open: Open = { what, caller, to, part, fail, carrier, isAnswered: false, answer: null, repeats }
+      const open: Open = { what, caller, to, part, fail, carrier, isAnswered: false, repeats }
       this.#open.add(open)
       if (fault === 'done late') fail()
       const answer = (how: string, settle: () => void): void => {
@@ -99,7 +98,6 @@ export class Network {
         open.carrier = world
         void effect(part).then(
           (value) => {
-            open.answer = value
             answer('answered', () => resolve(value))
           },
           (error) => answer('refused', () => reject(error)),
@@ -127,11 +125,10 @@ export class Network {
 
   /**
    * A server is replaced: nothing that it was asked before reaches the one that takes its place. What the kernel of a process that
-   * stands still has got is not lost to it, if `keeps` says so.
+   * stands still has got is not lost to it.
    */
-  breakAll(to: Open['to'], keeps: (answer: unknown) => boolean): void {
-    for (const open of [...this.#open])
-      if (open.to === to && !(open.isAnswered && open.caller.frozen && keeps(open.answer))) this.#cut(open)
+  breakAll(to: Open['to']): void {
+    for (const open of [...this.#open]) if (open.to === to && !(open.isAnswered && open.caller.frozen)) this.#cut(open)
   }
 
   #cut(open: Open): void {

@@ -72,7 +72,7 @@ test('index-vectors begins where the owner of the model begins', async () => {
   for (const applied of [null, 0, 3, 7]) {
     for (const committed of [0, 2, 4, 8]) {
       const index = memoryIndex({ space: 'es_model' })
-      if (applied !== null) await index.settle([], markerOf(applied), null)
+      if (applied !== null) await index.settle([], markerOf(applied), null, 0)
       const ports = portsOf(index)
       const asked: Asked[] = []
       const at = { partition: 0, topicId: 't', committed, committedAt: 0, start: 0, end: 10, stillOurs: () => true }
@@ -105,14 +105,14 @@ function recording(index: VectorIndex, asked: Asked[], before: () => Promise<voi
       asked.push({ operation: { kind: 'read', keys: [...keys] }, answer })
       return answer
     },
-    async apply(writes) {
+    async apply(writes, connection) {
       await before()
-      await index.apply(writes)
+      await index.apply(writes, connection)
       asked.push({ operation: { kind: 'apply', writes }, answer: undefined })
     },
-    async settle(left, marker, expected) {
+    async settle(left, marker, expected, connection) {
       await before()
-      await index.settle(left, marker, expected)
+      await index.settle(left, marker, expected, connection)
       asked.push({ operation: { kind: 'settle', left, marker, expected }, answer: undefined })
     },
   }

@@ -143,7 +143,7 @@ class Model {
 
   /** Whoever waits for an answer that was on its way loses it, and begins again. */
   #restore({ points, manifests, marker }: Copy): void {
-    const isTold = ({ unheard }: Actor) => this.#rules.restartOnLoss && unheard !== undefined
+    const isTold = ({ unheard }: Actor) => this.#rules.oneConnection && unheard !== undefined
     this.#actors = this.#actors.map((actor) => (isTold(actor) ? this.#owner() : actor))
     this.#points = new Map(points)
     this.#manifests = new Map(manifests)

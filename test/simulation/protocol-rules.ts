@@ -23,10 +23,10 @@ export const rules = {
   /** The audit removes only chunks below their manifest's fence: those above are being written. */
   garbageBelow: true,
   /**
-   * Whoever waits for the index when it is replaced begins again. A process that stands still just then does not, which is the one thing that is
-   * not promised (docs/guarantees.md): what it goes on with may be a batch that the copy lacks, or the removal of what is served again.
+   * What was read over one connection is no ground for a write over another: whoever is in the midst of a batch when the index is replaced
+   * begins again. Here it does so at once, where the code finds it out by its next request.
    */
-  restartOnLoss: true,
+  oneConnection: true,
 }
 
 export type Rules = Readonly<Record<keyof typeof rules, boolean>>

@@ -1,7 +1,6 @@
 import { embedDocuments } from '../../processors/embed-documents.ts'
 import { indexVectors } from '../../processors/index-vectors.ts'
 import { type Copy, type MemoryIndex, memoryIndex } from '../../processors/memory-index.ts'
-import type { Marker } from '../../processors/vector-index.ts'
 import { catalogue, documents, inbox, vectors } from '../../schemas/topics.ts'
 import type { Position } from '../../streams/broker.ts'
 import { memoryBroker } from '../../streams/brokers/memory.ts'
@@ -356,10 +355,7 @@ class Run {
     const copy = this.#copies.get(number)
     if (copy === undefined) return
     this.#counts.restores++
-    // `docs/guarantees.md` says what is not promised: whoever stands still in the midst of a batch, and finds the very marker
-    // that it has read, cannot tell. Here its connection tells it.
-    const markers = [null, ...copy.markers.map(([, marker]) => marker)]
-    this.#network.breakAll('index', (answer) => !isRead(answer) || !markers.includes(answer.marker))
+    this.#network.breakAll('index')
     this.#world.incarnation++
     const before = new Map([...this.#store.present].map(([key, { fence }]) => [key, fence.offset]))
     this.#store.restore(copy)
@@ -422,9 +418,6 @@ class Run {
     }
   }
 }
-
-const isRead = (answer: unknown): answer is { marker: Marker | null } =>
-  typeof answer === 'object' && answer !== null && 'marker' in answer
 
 const offsetsOf = (known: readonly Position[]): number[] =>
   Array.from({ length: PARTITIONS }, (_, partition) => known.find((each) => each.partition === partition)?.offset ?? 0)

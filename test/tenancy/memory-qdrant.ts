@@ -8,6 +8,9 @@ import {
 } from '@qdrant/js-client-grpc'
 import type { Qdrant } from '../../connectors/qdrant/client.ts'
 import { type IdInit, idText, type PointInit, readPayload } from '../../connectors/qdrant/points.ts'
+import { StartOver } from '../../streams/errors.ts'
+
+const CONNECTION = 0
 
 type Filter = MessageInitShape<typeof FilterSchema>
 type Condition = MessageInitShape<typeof ConditionSchema>
@@ -47,7 +50,7 @@ export function memoryQdrant({ ignores = '' }: { ignores?: string } = {}): Memor
 
   const matching = (filter: Filter | undefined): Stored[] =>
     [...stored.values()].filter((each) => filter === undefined || holds(filter, each, ignores))
-  const write = (point: PointInit): void => {
+  const put = (point: PointInit): void => {
     const payload = readPayload(point.payload as never)
     stored.set(textOf(point.id!), { id: point.id!, point, payload })
   }
@@ -65,7 +68,7 @@ export function memoryQdrant({ ignores = '' }: { ignores?: string } = {}): Memor
       if (updateMode === UpdateMode.InsertOnly && present !== undefined) continue
       if (updateMode === UpdateMode.UpdateOnly && present === undefined) continue
       if (updateFilter && present !== undefined && !holds(updateFilter as unknown as Filter, present, ignores)) continue
-      write(point)
+      put(point)
     }
   }
   const told = ({ id, point, payload: _ }: Stored) => ({ id, payload: point.payload ?? {}, vectors: point.vectors })
@@ -114,9 +117,18 @@ export function memoryQdrant({ ignores = '' }: { ignores?: string } = {}): Memor
       }
     },
   }
-  const call = <T>(_what: string, make: (options: object) => Promise<T>): Promise<T> => make({})
+  type Call = <T>(what: string, make: (options: object) => Promise<T>) => Promise<T>
+  const read: Call = (_what, make) => make({})
+  const readOver = async <T>(what: string, make: (options: object) => Promise<T>) => ({
+    answer: await read(what, make),
+    connection: CONNECTION,
+  })
+  const write = async <T>(what: string, make: (options: object) => Promise<T>, only = CONNECTION): Promise<T> => {
+    if (only !== CONNECTION) throw new StartOver(`connection ${only} is not there any more`)
+    return read(what, make)
+  }
   return {
-    qdrant: { url: 'memory', points, read: call, write: call } as unknown as Qdrant,
+    qdrant: { url: 'memory', points, read, readOver, write } as unknown as Qdrant,
     filters,
     requests: () => requests,
     payloads: () => [...stored.values()].map(({ payload }) => payload),
