@@ -46,7 +46,7 @@ test('every setting that sounds like a secret is one, and only those can be in a
   const schemas = [gatewayConfig, queryConfig, callerConfig]
   const secrets = settings.filter((name) => schemas.some((schema) => isSecret(schema, name)))
 
-  const sounding = settings.filter((name) => /secret|password|apiKey$|credential/i.test(name))
+  const sounding = settings.filter((name) => /secret|password|apiKey$|token$|credential/i.test(name))
 
   assert.deepEqual(secrets.sort(), sounding.sort())
   assert.deepEqual(

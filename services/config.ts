@@ -4,12 +4,13 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { TENANT_NAME, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
 import { Fatal } from '../streams/errors.ts'
+import { addressSetting, type CredentialConfig, credentialFaults, credentialSettings } from './credential-settings.ts'
+import { SECRET, Secret, secretSetting } from './secret.ts'
 
 /**
  * The configuration of every role. Each field is set by the file, over it by the environment (`FRESHET_` and the name in
  * capitals), over that by a flag. Nothing else reads `process.env`.
  */
-const SECRET = { secret: true } as const
 const port = z.coerce.number().int().min(1).max(65_535)
 const count = z.coerce.number().int().min(1)
 const list = z.string().transform((text) =>
@@ -50,9 +51,11 @@ export const platformConfig = z.strictObject({
     .describe('All default ports are counted from here.'),
   data: z.string().default('.freshet').describe('Folder for everything that is kept.'),
   kafka: z.string().optional().describe('Kafka brokers, host:port separated by commas. Default: the local stack’s.'),
-  registry: z.url().optional().describe('Schema registry with Confluent’s API. Default: the local stack’s.'),
-  qdrantUrl: z.url().optional().describe('Qdrant’s gRPC address. Default: the local stack’s.'),
-  qdrantApiKey: z.string().optional().meta(SECRET).describe('Qdrant’s API key.'),
+  registry: addressSetting('registryUsername and registryPassword')
+    .optional()
+    .describe('Schema registry with Confluent’s API. Default: the local stack’s.'),
+  qdrantUrl: addressSetting('qdrantApiKey').optional().describe('Qdrant’s gRPC address. Default: the local stack’s.'),
+  ...credentialSettings,
   topicPrefix: z
     .string()
     .regex(/^[A-Za-z0-9._-]*$/, 'may hold letters, digits, dots, underscores and hyphens')
@@ -158,12 +161,19 @@ export const workerConfig = platformConfig.extend({
     ),
 })
 
+function secretsIn(text: string): string[] {
+  return text.split(',').map((each) => each.trim())
+}
+
 /** Whoever takes callers in needs these to know who they are. */
 const credentialShape = {
-  internalSecret: z
-    .string()
-    .transform((text) => text.split(',').map((each) => each.trim()))
-    .pipe(z.array(z.string().min(32, 'each secret needs 32 characters or more')).min(1))
+  internalSecret: secretSetting(
+    z
+      .string()
+      .transform(secretsIn)
+      .pipe(z.array(z.string().min(32, 'each secret needs 32 characters or more'))),
+  )
+    .transform(({ value }) => secretsIn(value))
     .optional()
     .meta(SECRET)
     .describe(
@@ -271,8 +281,8 @@ export const callerConfig = platformConfig.extend({
     .url()
     .optional()
     .describe('Where the command line asks, like wss://freshet.example. Default: the local gateway.'),
-  apiKey: z
-    .string()
+  apiKey: secretSetting()
+    .transform(({ value }) => value)
     .optional()
     .meta(SECRET)
     .describe(
@@ -286,10 +296,7 @@ export const settings: readonly string[] = [
 ]
 
 export type GatewayConfig = z.infer<typeof gatewayConfig>
-type CredentialConfig = Pick<
-  GatewayConfig,
-  'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'jwtAlgorithms' | 'jwtTenantClaim'
->
+type JwtConfig = Pick<GatewayConfig, 'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'jwtAlgorithms' | 'jwtTenantClaim'>
 
 /** Of a tenant that has none of its own. */
 export const configuredQuota = (
@@ -310,7 +317,7 @@ export const configuredSourceQuota = (
 })
 
 /** null: only API keys are good. */
-export function jwtSettings({ jwtIssuer, jwtAudience, jwtJwksUrl, jwtAlgorithms, jwtTenantClaim }: CredentialConfig) {
+export function jwtSettings({ jwtIssuer, jwtAudience, jwtJwksUrl, jwtAlgorithms, jwtTenantClaim }: JwtConfig) {
   if (jwtIssuer === undefined) return null
   return {
     issuer: jwtIssuer,
@@ -346,7 +353,8 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     ]
     const given = candidates.find(([value]) => value !== undefined)
     if (given === undefined) continue
-    merged[name] = given[0]
+    const [value] = given
+    merged[name] = isSecret(schema, name) && typeof value === 'string' ? Secret.of(value) : value
     origin.set(name, given[1])
   }
   const unknown = Object.keys(fromFile).filter((name) => !settings.includes(name))
@@ -356,13 +364,18 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     for (const { path, message } of parsed.error.issues) {
       const name = String(path[0])
       faults.push(
-        `${name} from ${origin.get(name)} is ${isSecret(schema, name) ? 'set' : JSON.stringify(merged[name])}: ${message}`,
+        `${name} from ${origin.get(name)} is ${isSecret(schema, name) ? 'set' : shown(merged[name])}: ${message}`,
       )
     }
   }
+  if (parsed.success && 'kafkaSecurity' in parsed.data)
+    faults.push(...credentialFaults(parsed.data as unknown as CredentialConfig, variableOf))
   if (faults.length > 0 || !parsed.success) throw new Fatal(`the configuration is wrong: ${faults.join('; ')}`)
   return parsed.data
 }
+
+/** Without what somebody put into an address by mistake. */
+const shown = (value: unknown): string => JSON.stringify(value)?.replace(/\/\/[^@/"]*@/g, '//[secret]@') ?? ''
 
 export const variableOf = (name: string): string =>
   `FRESHET_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
@@ -376,7 +389,7 @@ function secretFile(schema: z.ZodObject, name: string, env: ConfigSources['env']
   const path = env[variable]
   if (!isSecret(schema, name) || path === undefined || path === '') return []
   try {
-    return [[readFileSync(path, 'utf8').trim(), `${path} (from ${variable})`]]
+    return [[Secret.inFile(path), `${path} (from ${variable})`]]
   } catch (cause) {
     throw new Fatal(`the file ${path} (from ${variable}) cannot be read`, { cause })
   }

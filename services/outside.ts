@@ -9,6 +9,7 @@ import { avroSerde, type Serde } from '../streams/serde.ts'
 import { openTable, type Table } from '../streams/table.ts'
 import type { Scope } from '../streams/topic.ts'
 import { addressesOf, type PlatformConfig } from './config.ts'
+import { kafkaSecurity, qdrantAccess, registryAccess } from './credentials.ts'
 
 /** Kafka, the schema registry and Qdrant, as the configuration says that they are reached: the one place where credentials are put in. */
 export interface Outside {
@@ -36,8 +37,8 @@ export function openOutside(
   { clientId, log = () => {} }: { clientId: string; log?: Log },
 ): Outside {
   const addresses = addressesOf(config)
-  const broker = kafkaBroker({ brokers: [...addresses.kafka], clientId, log })
-  const registry = confluentRegistry(addresses.registry)
+  const broker = kafkaBroker({ brokers: [...addresses.kafka], clientId, log, security: kafkaSecurity(config) })
+  const registry = confluentRegistry(addresses.registry, registryAccess(config))
   const serde = (scope: Scope) => avroSerde(registry, scope)
   const controlTable = (scope: Scope, options: ControlOptions) =>
     openTable(control, { broker, serde: serde(scope), scope, ...options })
@@ -45,8 +46,7 @@ export function openOutside(
     broker,
     registry,
     serde,
-    qdrant: (options = {}) =>
-      connectQdrant({ url: addresses.qdrant, ...(config.qdrantApiKey && { apiKey: config.qdrantApiKey }), ...options }),
+    qdrant: (options = {}) => connectQdrant({ url: addresses.qdrant, ...qdrantAccess(config), ...options }),
     control: controlTable,
     async controlNow(scope) {
       const failure = Promise.withResolvers<never>()

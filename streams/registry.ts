@@ -1,3 +1,4 @@
+import https from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import { COMPATIBILITY, SchemaRegistry as ConfluentRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { Fatal, Reject, Retry, reasonOf } from './errors.ts'
@@ -11,9 +12,32 @@ export interface SchemaRegistry {
   schema(id: number): Promise<AvroSchema>
 }
 
+/** How a registry that is protected is reached. What is a function is asked for at each request, so it may change. */
+export interface RegistryAccess {
+  /** The value of the header `authorization`; null: as nobody. */
+  authorization(): string | null
+  /** The certificates that the registry's is signed by, PEM; null: those that Node.js trusts. */
+  ca(): string | null
+  /** What to look at when the registry refuses us. */
+  readonly how: string
+}
+
+const ANYBODY: RegistryAccess = { authorization: () => null, ca: () => null, how: 'we came as nobody' }
+
 /** A registry with Confluent's HTTP API (Apicurio's `ccompat`, Confluent's, Karapace). Schemas once read are kept. */
-export function confluentRegistry(url: string): SchemaRegistry {
-  const client = new ConfluentRegistry({ host: url, clientId: 'freshet', retry: { retries: 2, maxRetryTimeInSecs: 2 } })
+export function confluentRegistry(url: string, access: RegistryAccess = ANYBODY): SchemaRegistry {
+  const client = new ConfluentRegistry({
+    host: url,
+    clientId: 'freshet',
+    retry: { retries: 2, maxRetryTimeInSecs: 2 },
+    middlewares: [authorized(access)],
+    ...(url.startsWith('https:') && { agent: trusting(access) }),
+  })
+  const unreachable = (what: string, cause: unknown) => {
+    const status = statusOf(cause)
+    const why = status === 401 || status === 403 ? `, but refused us (${status}); ${access.how}` : ''
+    return new Retry(`the schema registry at ${url} did not ${what}${why}`, { cause, state: 'registry-unreachable' })
+  }
   return {
     async register(subject, schema) {
       for (let attempt = 1; ; attempt++) {
@@ -41,10 +65,7 @@ export function confluentRegistry(url: string): SchemaRegistry {
               cause,
             })
           }
-          throw new Retry(`the schema registry at ${url} did not register ${subject}`, {
-            cause,
-            state: 'registry-unreachable',
-          })
+          throw unreachable(`register ${subject}`, cause)
         }
       }
     },
@@ -57,14 +78,34 @@ export function confluentRegistry(url: string): SchemaRegistry {
           throw new Reject(`value: schema id ${id} is not in the registry at ${url}; register the schema first`, {
             cause,
           })
-        throw new Retry(`the schema registry at ${url} did not answer for schema ${id}`, {
-          cause,
-          state: 'registry-unreachable',
-        })
+        throw unreachable(`answer for schema ${id}`, cause)
       }
       throw new Reject(`value: schema ${id} is not Avro; write Avro`)
     },
   }
+}
+
+type Middleware = NonNullable<ConstructorParameters<typeof ConfluentRegistry>[0]['middlewares']>[number]
+
+const authorized =
+  ({ authorization }: RegistryAccess): Middleware =>
+  () => ({
+    async prepareRequest(next) {
+      const request = await next()
+      const value = authorization()
+      return value === null ? request : request.enhance({ headers: { authorization: value } })
+    },
+  })
+
+/** Trusts at each connection what it is to trust then. */
+function trusting({ ca }: RegistryAccess): https.Agent {
+  const agent = new https.Agent({ keepAlive: true })
+  const connect = agent.createConnection.bind(agent)
+  agent.createConnection = (options, callback) => {
+    const trusted = ca()
+    return connect(trusted === null ? options : { ...options, ca: trusted }, callback)
+  }
+  return agent
 }
 
 const REGISTER_ATTEMPTS_MAX = 10

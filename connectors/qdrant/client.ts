@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
 import { type ClientHttp2Stream, constants, type Http2Session } from 'node:http2'
+import tls from 'node:tls'
 import { type CallOptions, Code, ConnectError } from '@connectrpc/connect'
 import { QdrantClient } from '@qdrant/js-client-grpc'
 import { Reject, Retry, StartOver } from '../../streams/errors.ts'
@@ -59,19 +60,26 @@ export interface Qdrant {
 
 export interface QdrantOptions {
   readonly url: string
-  readonly apiKey?: string
+  /** Asked for at each call, so it may change; null: none. */
+  readonly apiKey?: () => string | null
+  /** The certificates that Qdrant's is signed by, PEM; this process trusts them from then on. */
+  readonly ca?: string
+  /** What to look at when Qdrant refuses us. */
+  readonly how?: string
   readonly timeoutMs?: number
 }
 
-export function connectQdrant({ url, apiKey, timeoutMs = 30_000 }: QdrantOptions): Qdrant {
+export function connectQdrant({ url, apiKey, ca, how = '', timeoutMs = 30_000 }: QdrantOptions): Qdrant {
+  if (ca !== undefined) trust(ca)
   // Its own timeout would replace the signal of each call, and its version check only warns.
   const client = new QdrantClient({
     url,
     timeout: Number.POSITIVE_INFINITY,
     compression: false,
     checkCompatibility: false,
-    ...(apiKey && { apiKey }),
+    ...(apiKey && { headers: headersOf(apiKey) }),
   })
+  const hint = (cause: unknown) => (isForbidden(cause) ? `; it does not let us in: ${how}` : '')
   const readOver: Qdrant['readOver'] = async (what, call) => {
     for (let attempt = 1; ; attempt++) {
       const request: UnderWay = { only: null, connection: null }
@@ -82,7 +90,7 @@ export function connectQdrant({ url, apiKey, timeoutMs = 30_000 }: QdrantOptions
         if (isRefusal(cause)) throw new Reject(`Qdrant refused ${what}`, { cause })
         if (isMissing(cause)) throw new Missing(`${what}: not in Qdrant at ${url}`, { cause })
         if (attempt >= READ_ATTEMPTS_MAX)
-          throw new Retry(`Qdrant at ${url} did not answer ${what}`, {
+          throw new Retry(`Qdrant at ${url} did not answer ${what}${hint(cause)}`, {
             cause,
             retryAfterMs: 500,
             state: 'index-unreachable',
@@ -105,13 +113,28 @@ export function connectQdrant({ url, apiKey, timeoutMs = 30_000 }: QdrantOptions
         if (only !== undefined && request.connection !== null && request.connection !== only)
           throw new StartOver(`Qdrant at ${url} was connected anew before ${what}: it may be another copy`)
         if (isRefusal(cause)) throw new Reject(`Qdrant refused ${what}`, { cause })
-        throw new StartOver(`it is not known whether Qdrant at ${url} did ${what}`, { cause })
+        throw new StartOver(`it is not known whether Qdrant at ${url} did ${what}${hint(cause)}`, { cause })
       }
     },
   }
+}
+
+/** The client reads them at each call. */
+function headersOf(apiKey: () => string | null): Record<string, string> {
+  const headers = {}
+  Object.defineProperty(headers, 'api-key', { enumerable: true, get: () => apiKey() ?? '' })
+  return headers
+}
+
+/** Its client takes no certificates of ours: the process is told. */
+function trust(ca: string): void {
+  const trusted = tls.getCACertificates('default')
+  if (!trusted.includes(ca)) tls.setDefaultCACertificates([...trusted, ca])
 }
 
 const READ_ATTEMPTS_MAX = 3
 
 const isRefusal = (error: unknown): boolean => error instanceof ConnectError && error.code === Code.InvalidArgument
 const isMissing = (error: unknown): boolean => error instanceof ConnectError && error.code === Code.NotFound
+const isForbidden = (error: unknown): boolean =>
+  error instanceof ConnectError && (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied)

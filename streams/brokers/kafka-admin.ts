@@ -2,6 +2,7 @@ import kafkajs, { type Admin as KafkaJsAdmin } from 'kafkajs'
 import type { Admin, TopicPartition } from '../broker.ts'
 import { systemClock } from '../clock.ts'
 import { Fatal, Retry, reasonOf } from '../errors.ts'
+import type { StateName } from '../states.ts'
 import { type Cluster, createClient, type KafkaOptions, type Log } from './kafka-client.ts'
 import { asInstruction, kafkaCodeOf } from './kafka-errors.ts'
 import { Link } from './kafka-link.ts'
@@ -58,6 +59,14 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
         .sort((a, b) => a.partition - b.partition)
     })
 
+  const notReady = (error: unknown, timeoutMs: number, state: StateName | null): Retry => {
+    const reason = reasonOf(error)
+    const how = kafka.security?.how ?? ''
+    // A listener that wants to know who comes ends the connection without a word.
+    const told = how === '' || reason.includes(how) ? reason : `${reason}; ${how}`
+    return new Retry(`Kafka was not ready in ${timeoutMs} ms: ${told}`, state === null ? {} : { state })
+  }
+
   return {
     async ready(timeoutMs) {
       const deadline = performance.now() + timeoutMs
@@ -75,7 +84,7 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
           const instruction = asInstruction(error, 'Kafka is not ready')
           if (instruction instanceof Fatal) throw instruction
           if (performance.now() > deadline)
-            throw new Retry(`Kafka was not ready in ${timeoutMs} ms: ${reasonOf(error)}`)
+            throw notReady(error, timeoutMs, instruction instanceof Retry ? instruction.state : null)
           await systemClock.wait(POLL_MS)
         }
       }

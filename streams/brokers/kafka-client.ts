@@ -3,6 +3,7 @@ import net from 'node:net'
 import kafkajs, { type ISocketFactory, type Kafka, type Producer } from 'kafkajs'
 import { registerCodecs } from './kafka-codecs.ts'
 import { stopIdleTimers } from './kafka-idle-timers.ts'
+import { type KafkaSecurity, noticeTls, overTls, saslMechanism } from './kafka-security.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export type Log = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) => void
@@ -12,6 +13,8 @@ export interface KafkaOptions {
   readonly brokers: readonly string[]
   readonly clientId: string
   readonly log?: Log
+  /** Default: neither encrypted nor as anybody. */
+  readonly security?: KafkaSecurity
   /** How a connection is made, once for each; a test may put a bad line in between. */
   readonly dial?: (address: { host: string; port: number }) => net.Socket
 }
@@ -32,7 +35,7 @@ export interface Client {
 
 /** `connectAttempts`: how often kafkajs tries to reach a broker, up to 1 s apart, before it gives a request up. */
 export function createClient(
-  { brokers, clientId, log = () => {}, dial = dialDirectly }: KafkaOptions,
+  { brokers, clientId, log = () => {}, security = UNPROTECTED, dial = dialDirectly }: KafkaOptions,
   connectAttempts = 4,
 ): Client {
   registerCodecs()
@@ -40,10 +43,12 @@ export function createClient(
   const sockets = new Set<net.Socket>()
   let destroyed = false
   const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
-    const socket = dial({ host, port })
+    const plain = dial({ host, port })
+    const socket = security.tls === null ? plain : overTls(plain, host, security)
+    if (security.tls === null) noticeTls(socket, security.how)
     // A broker that takes no connections (stopped, its backlog full) answers nothing at all, and kafkajs gives up without ending the attempt.
     const late = setTimeout(() => socket.destroy(new Error('the broker took no connection')), CONNECT_TIMEOUT_MS)
-    socket.once('connect', () => {
+    socket.once(security.tls === null ? 'connect' : 'secureConnect', () => {
       clearTimeout(late)
       onConnect()
     })
@@ -61,6 +66,7 @@ export function createClient(
   const kafka = new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,
+    ...(security.sasl !== null && { sasl: saslMechanism(security.sasl, security.how, builtInProvider) }),
     socketFactory,
     connectionTimeout: 2 * CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -97,6 +103,14 @@ function dialDirectly(address: { host: string; port: number }): net.Socket {
 
 /** A file of kafkajs that is no part of its public interface; the version is pinned. */
 export const internal = <T>(path: string): T => createRequire(import.meta.url)(`kafkajs/src/${path}`) as T
+
+/** kafkajs's own, of `PLAIN` and the like. */
+const builtInProvider = (mechanism: string) =>
+  internal<ReturnType<Parameters<typeof saslMechanism>[2]>>(
+    `broker/saslAuthenticator/${mechanism.toLowerCase().replace('-sha-', '')}.js`,
+  )
+
+const UNPROTECTED: KafkaSecurity = { tls: null, sasl: null, how: 'we came without TLS and as nobody' }
 
 export interface Cluster {
   connect(): Promise<void>
