@@ -60,5 +60,8 @@ export class NotOwner extends Error {
 /** The message of an error with those of its causes, for logs and dead letters. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  return error.cause === undefined ? error.message : `${error.message}: ${reasonOf(error.cause)}`
+  if (error.cause === undefined) return error.message
+  const cause = reasonOf(error.cause)
+  // Clients of others wrap an error in one that says the same.
+  return error.message.endsWith(cause) ? error.message : `${error.message}: ${cause}`
 }

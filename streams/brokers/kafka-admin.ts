@@ -63,7 +63,8 @@ export function kafkaAdmin(kafka: KafkaOptions & { readonly log: Log }): KafkaAd
     const reason = reasonOf(error)
     const how = kafka.security?.how ?? ''
     // A listener that wants to know who comes ends the connection without a word.
-    const told = how === '' || reason.includes(how) ? reason : `${reason}; ${how}`
+    const perhaps = state !== null || /SASL/.test(kafkaCodeOf(error) ?? '')
+    const told = how === '' || !perhaps || reason.includes(how) ? reason : `${reason}; ${how}`
     return new Retry(`Kafka was not ready in ${timeoutMs} ms: ${told}`, state === null ? {} : { state })
   }
 
