@@ -1,5 +1,6 @@
 import { tenantKey } from '../maintenance/erasure-tenant.ts'
 import type { Control } from '../schemas/records.ts'
+import { isTenantName, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
 import { configuredQuota, configuredSourceQuota, type QueryConfig, type WorkerConfig } from '../services/config.ts'
 import { type OwnQuota, type Quota, quotaOf, sourceKey } from '../services/quotas.ts'
 
@@ -33,10 +34,7 @@ export function holderOf({ tenant, source }: HolderOptions): Holder {
   if ((tenant === undefined) === (source === undefined))
     throw new Error('name one of --tenant TENANT and --source TOPIC')
   if (tenant !== undefined) {
-    if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(tenant))
-      throw new Error(
-        `--tenant: is ${JSON.stringify(tenant)}; it must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit`,
-      )
+    if (!isTenantName(tenant)) throw new Error(`--tenant: ${JSON.stringify(tenant)} ${TENANT_NAME_IN_WORDS}`)
     return { kind: 'tenant', name: tenant, subject: tenantKey(tenant) }
   }
   if (!/^[A-Za-z0-9._-]{1,249}$/.test(source!))

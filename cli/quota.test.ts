@@ -24,13 +24,13 @@ test('what is not named stays as it is, and what was done is written down', asyn
 
 test('a cleared quota is the configured one again, and an erased tenant stays erased', async () => {
   const { control, administration } = deciding()
-  await setQuota({ source: 'crawl', bulk: true }, administration)
+  await setQuota({ source: 'inbox', bulk: true }, administration)
   control.set('tenants/gone', { tenant: { ...none, documentsPerSecond: 3, erasedAt: 9 } } as unknown as Control)
 
-  const source = await clearQuota({ source: 'crawl' }, administration)
+  const source = await clearQuota({ source: 'inbox' }, administration)
   await clearQuota({ tenant: 'gone' }, administration)
 
-  assert.deepEqual([source.bulk, source.hasOwn, control.has('sources/crawl')], [false, false, false])
+  assert.deepEqual([source.bulk, source.hasOwn, control.has('sources/inbox')], [false, false, false])
   assert.deepEqual(control.get('tenants/gone')?.tenant, { ...none, erasedAt: 9 })
 })
 
@@ -39,8 +39,12 @@ test('wrong use says what is to be given instead', async () => {
   const refusals: [() => Promise<unknown>, RegExp][] = [
     [() => setQuota({ documentsPerSecond: 1 }, administration), /name one of --tenant TENANT and --source TOPIC/],
     [() => setQuota({ tenant: 'a', source: 'b', bulk: true }, administration), /name one of/],
-    [() => setQuota({ tenant: 'A/b', documentsPerSecond: 1 }, administration), /--tenant: is "A\/b"; it must be/],
+    [() => setQuota({ tenant: 'A/b', documentsPerSecond: 1 }, administration), /--tenant: "A\/b" must be 1 to 63/],
     [() => setQuota({ source: 'a b', documentsPerSecond: 1 }, administration), /--source: is "a b"; it must be/],
+    [
+      () => setQuota({ source: 'crawl', bulk: true }, administration),
+      /there is no crawl; there are inbox \(FRESHET_SOURCES/,
+    ],
     [() => setQuota({ tenant: 'acme', bulk: true }, administration), /a source of its own/],
     [() => setQuota({ tenant: 'acme' }, administration), /name --documents-per-second/],
     [() => clearQuota({ tenant: 'acme' }, administration), /tenant acme has no quota of its own; freshet quota show/],
@@ -53,7 +57,7 @@ test('wrong use says what is to be given instead', async () => {
 
 test('the list begins with what everyone has, and leaves out whoever has nothing of their own', async () => {
   const { control, administration } = deciding()
-  await setQuota({ source: 'crawl', bulk: true }, administration)
+  await setQuota({ source: 'inbox', bulk: true }, administration)
   await setQuota({ tenant: 'acme', documentsPerSecond: 5 }, administration)
   control.set('tenants/gone', { tenant: { ...none, erasedAt: 9 } } as unknown as Control)
   control.set('keys/a', { apiKey: { tenant: 'other' } } as unknown as Control)
@@ -65,7 +69,7 @@ test('the list begins with what everyone has, and leaves out whoever has nothing
     [
       ['tenant', null, 1_000, false],
       ['source', null, undefined, false],
-      ['source', 'crawl', undefined, true],
+      ['source', 'inbox', undefined, true],
       ['tenant', 'acme', 5, false],
     ],
   )

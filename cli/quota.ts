@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { Control } from '../schemas/records.ts'
 import { loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
 import type { OwnQuota } from '../services/quotas.ts'
+import { sourcesOf } from '../services/sources.ts'
 import { type Administration, administer } from './administer.ts'
 import { positive } from './keys.ts'
 import { type Holder, type HolderOptions, holderOf, type QuotaRow, quotaRows, recordOf } from './quota-rows.ts'
@@ -81,6 +82,11 @@ function clear(): Command {
 
 export async function setQuota(wanted: Wanted, { control, decide }: Administration): Promise<QuotaRow> {
   const holder = holderOf(wanted)
+  const sources = sourcesOf(settings()).map(({ name }) => name)
+  if (holder.kind === 'source' && !sources.includes(holder.name))
+    throw new Error(
+      `--source: there is no ${holder.name}; there are ${sources.join(', ')} (FRESHET_SOURCES names more)`,
+    )
   const { documentsPerSecond, bytesPerSecond, embeddedTokensPerMinute, bulk } = wanted
   if (holder.kind === 'tenant' && bulk !== undefined)
     throw new Error('--bulk: a tenant is not bulk, a source is; give the tenant a source of its own and mark that')

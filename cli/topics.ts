@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { catalogue } from '../schemas/topics.ts'
 import { loadConfig, queryConfig } from '../services/config.ts'
+import { sourcesOf } from '../services/sources.ts'
 import type { Broker } from '../streams/broker.ts'
 import { nameIn } from '../streams/topic.ts'
 import { withOutside } from './outside.ts'
@@ -33,9 +34,11 @@ export interface TopicRow {
 
 export async function topicRows({ admin }: Broker): Promise<TopicRow[]> {
   const states = await admin.topics()
-  const { topicPrefix } = loadConfig(queryConfig, { env: process.env })
+  const config = loadConfig(queryConfig, { env: process.env })
+  const { topicPrefix } = config
   const rows: TopicRow[] = []
-  for (const topic of catalogue) {
+  const [, ...sources] = sourcesOf(config)
+  for (const topic of [...catalogue, ...sources]) {
     const names = topic.name.includes('<space>')
       ? spacesIn(states.map(({ name }) => name)).map((space) => nameIn({ prefix: topicPrefix, space }, topic))
       : [topicPrefix + topic.name]

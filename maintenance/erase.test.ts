@@ -270,6 +270,7 @@ async function worldOf({ driver, index }: MemoryPipeline, left: readonly MemoryI
     partitions: PARTITIONS,
     epoch: 1,
     spaces: [scope.space],
+    sources: [inbox],
     indexes: [{ ...index.contents, followed: true }, ...left.map(({ contents }) => ({ ...contents, followed: false }))],
     clock: { now: driver.now, wait: (ms) => driver.advance(ms) },
     by: 'jane@example',

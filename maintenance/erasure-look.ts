@@ -1,5 +1,4 @@
 import { BUCKETS } from '../processors/index-contents.ts'
-import { ingestDocuments } from '../processors/ingest-documents.ts'
 import type { Manifest } from '../processors/vector-index.ts'
 import type { Receipt } from '../schemas/records.ts'
 import { actions, control, deadLetters, documents, indexed, ingestPositions, redo, vectors } from '../schemas/topics.ts'
@@ -71,7 +70,7 @@ export async function openLook(subject: Subject, world: EraseWorld): Promise<Loo
         letterIds.add(replayOf(letter.headers) ?? letterId(letter))
       })
     }),
-    sources: ingestDocuments.from.map((topic) => logOf(nameIn(scope, topic))),
+    sources: world.sources.map((topic) => logOf(nameIn(scope, topic))),
   }
   const known = [
     ...Object.values(logs)

@@ -4,7 +4,7 @@ import type { IndexContents } from '../processors/index-contents.ts'
 import type { Broker, NewRecord } from '../streams/broker.ts'
 import type { Clock } from '../streams/clock.ts'
 import type { Serde } from '../streams/serde.ts'
-import type { Scope } from '../streams/topic.ts'
+import type { Scope, Topic } from '../streams/topic.ts'
 
 /** What is to be erased: these documents, or everything of a tenant. */
 export type Subject = { readonly keys: readonly string[] } | { readonly tenant: string }
@@ -19,6 +19,8 @@ export interface EraseWorld {
   readonly epoch: number
   /** The spaces that have a topic of vectors, also those that no worker derives any more. */
   readonly spaces: readonly string[]
+  /** What ingest reads. */
+  readonly sources: readonly Topic[]
   /** Every collection that is there: the one that serves, candidates, former ones, those of other spaces. */
   readonly indexes: readonly ErasableIndex[]
   readonly clock: Clock

@@ -2,13 +2,17 @@ import { createHash } from 'node:crypto'
 import type { InboxDocument } from '../schemas/records.ts'
 import { documents, inbox, ingestPositions } from '../schemas/topics.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
-import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
+import type { Hold } from '../streams/holding.ts'
+import { type Arrived, erase, type Input, type Outcome, type Processor, processor, put } from '../streams/processor.ts'
+import type { Topic } from '../streams/topic.ts'
 import { cleanDocument } from './clean-text.ts'
 import { checkKey, tenantOf } from './document-key.ts'
 
 export interface IngestPorts {
   /** Whether anybody wrote the key to `documents` at this offset of its partition or later. Asked only for a replayed record. */
   readonly writtenSince?: (key: string, offset: number) => Promise<boolean>
+  /** Whether the record may go on now, and if not, until when it is to wait. Default: all may. */
+  readonly admit?: (arrived: Arrived) => Hold | null
   /** When the tenant was erased, ms since 1970; null: it was not. */
   readonly erasedAt?: (tenant: string) => number | null
   /** Told each document that is left out since its tenant was erased. */
@@ -33,6 +37,7 @@ export const ingestDocuments = processor<IngestPorts>({
   checkKey,
   onReject: 'nothing',
   transactional: { positions: ingestPositions },
+  admit: (arrived, { admit }) => admit?.(arrived) ?? null,
 
   async process({ records, topicId }, ports) {
     return Promise.all(
@@ -56,6 +61,12 @@ export const ingestDocuments = processor<IngestPorts>({
       }),
     )
   },
+})
+
+/** The same, from these topics. Of one key in several of them, what is ingested last counts. */
+export const ingestFrom = (sources: readonly Topic<InboxDocument>[]): Processor<IngestPorts> => ({
+  ...ingestDocuments,
+  from: sources,
 })
 
 /** A record that is sent again must not take the place of a newer one of its key: the last look before it is written. */

@@ -47,6 +47,18 @@ export async function ensureTopics(
   if (faults.length > 0) throw new Fatal(`the topics are not as they must be: ${faults.join('; ')}`)
 }
 
+/** Creates the sources that do not exist. Those that do are somebody's: any number of partitions, kept as they are kept. Answers what was created. */
+export async function ensureSources(
+  admin: Admin,
+  plan: TopicPlan,
+  sources: readonly Topic[],
+): Promise<readonly Topic[]> {
+  const present = new Set((await admin.topics()).map(({ name }) => name))
+  const missing = sources.filter((source) => !present.has(nameIn(plan.scope, source)))
+  if (missing.length > 0) await ensureTopics(admin, plan, missing)
+  return missing
+}
+
 /** Settings that correctness rests on; others (retention by time, segments) are the operator's. */
 const CHECKED = [
   'cleanup.policy',

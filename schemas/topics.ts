@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { DeadLetter } from '../streams/dead-letters.ts'
 import type { SourcePosition } from '../streams/positions.ts'
-import { type AvroSchema, topic } from '../streams/topic.ts'
+import { type AvroSchema, type Topic, topic } from '../streams/topic.ts'
 import { isOlderProgress } from './progress-order.ts'
 import type { Action, Control, Document, DocumentVectors, InboxDocument, Progress, Receipt, Redo } from './records.ts'
 
@@ -134,6 +134,13 @@ export const actions = topic<Action>({
   partitions: 1,
   keyed: false,
   config: { ...byTime(365), 'message.timestamp.type': 'LogAppendTime' },
+})
+
+/** Topics beside `inbox` that ingest reads: whoever is to wait for nobody, and to make nobody wait, has one. */
+export const sourceNamed = (name: string): Topic<InboxDocument> => ({
+  ...inbox,
+  name,
+  about: 'As inbox: a source of its own.',
 })
 
 export const catalogue = [

@@ -65,6 +65,14 @@ export const platformConfig = z.strictObject({
     .max(256)
     .default(4)
     .describe('Partitions of documents and of all topics that share its number; fixed once they exist.'),
+  sources: list
+    .pipe(
+      z.array(z.string().regex(/^[A-Za-z0-9._-]{1,200}$/, 'may hold letters, digits, dots, underscores and hyphens')),
+    )
+    .default([])
+    .describe(
+      'Topics that ingest reads beside inbox, with commas between and without the prefix; those that are missing are created. The same for all roles.',
+    ),
   replicationFactor: count.max(16).default(1).describe('Copies of each new topic; 3 in production.'),
   model: z.string().default('all-minilm-l6-v2-q').describe('Embedding model, by its name in the catalogue of models.'),
   modelsDir: z.string().optional().describe('Folder with the model files. Default: models in the tools folder.'),
@@ -110,6 +118,11 @@ export const workerConfig = platformConfig.extend({
     .min(0)
     .default(64 * 1024 * 1024)
     .describe('Bound of the cache of vectors by text hash, bytes.'),
+  bulkLagMax: count
+    .default(1_000)
+    .describe(
+      'Offsets of documents, over all partitions, that the index may be behind while sources that are marked bulk go on.',
+    ),
   rebuildRecordsPerSecondMax: z.coerce
     .number()
     .min(1)

@@ -4,10 +4,11 @@ import { generationOf, rolesIn, servingKey } from '../processors/collections.ts'
 import { actions, catalogue, control, documents, vectors } from '../schemas/topics.ts'
 import { systemClock } from '../streams/clock.ts'
 import { Fatal } from '../streams/errors.ts'
-import { nameIn, type Scope } from '../streams/topic.ts'
+import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
 import type { PlatformConfig } from './config.ts'
 import { openEpochs } from './epoch.ts'
 import { type Outside, openOutside } from './outside.ts'
+import { sourcesOf } from './sources.ts'
 
 export interface Erasing extends EraseWorld {
   close(): Promise<void>
@@ -15,21 +16,22 @@ export interface Erasing extends EraseWorld {
 
 /** The world of an erasure: the log, and every collection of every space that Qdrant has under our prefix. `space`: the configured one. */
 export async function openErasing(config: PlatformConfig, space: string, by: string): Promise<Erasing> {
+  const sources = sourcesOf(config)
   const outside = openOutside(config, { clientId: 'freshet-erase' })
   try {
-    return await openWith(outside, { prefix: config.topicPrefix, space }, by)
+    return await openWith(outside, { prefix: config.topicPrefix, space }, sources, by)
   } catch (error) {
     await outside.close()
     throw error
   }
 }
 
-async function openWith(outside: Outside, scope: Scope, by: string): Promise<Erasing> {
+async function openWith(outside: Outside, scope: Scope, sources: readonly Topic[], by: string): Promise<Erasing> {
   const { broker } = outside
   const serde = outside.serde(scope)
   await broker.admin.ready(READY_MS)
   const topics = await broker.admin.topics()
-  const missing = catalogue
+  const missing = [...catalogue, ...sources]
     .filter((topic) => topic.name !== vectors.name)
     .map((topic) => nameIn(scope, topic))
     .find((name) => !topics.some((topic) => topic.name === name))
@@ -56,6 +58,7 @@ async function openWith(outside: Outside, scope: Scope, by: string): Promise<Era
     partitions: topics.find(({ name }) => name === nameIn(scope, documents))!.partitions,
     epoch: epochs.epoch,
     spaces: topics.flatMap(({ name }) => (name.startsWith(before) ? [name.slice(before.length)] : [])),
+    sources,
     indexes,
     clock: systemClock,
     by,

@@ -1,4 +1,5 @@
-import type { Position } from './broker.ts'
+import type { Position, StoredRecord } from './broker.ts'
+import type { Hold, Part } from './holding.ts'
 import type { Low } from './low.ts'
 import type { Place } from './start.ts'
 import type { Topic } from './topic.ts'
@@ -19,6 +20,11 @@ export interface Processor<Ports = never> {
   readonly lanesMax?: number
   /** Throws `Reject` for a key that no record can have. Asked before the value is read: a record under it belongs to nothing, so that nothing is erased. */
   checkKey?(key: string): void
+  /**
+   * Asked of each record, in order, before it is taken into a batch; null: it is taken, and is not asked about again. Else the partition
+   * stands still for a moment, in that state, and is asked about the same record again. Other partitions go on. Must return at once.
+   */
+  admit?(arrived: Arrived, ports: Ports): Hold | null
   /** What a rejected record does downstream: a tombstone in `to[0]` (its revision counts as a deletion), or nothing. */
   readonly onReject: 'erase' | 'nothing'
   /** Told the rejections of each batch that has some, before they are written; answers whether they become dead letters. Default: they do. */
@@ -91,6 +97,14 @@ export interface Batch {
   readonly asOf: number
   /** Aborted when the partition is no longer ours: check it before every side effect. */
   readonly signal: AbortSignal
+}
+
+/** A record before it is decoded. */
+export interface Arrived {
+  readonly topic: Topic
+  readonly record: StoredRecord
+  /** What this process has of the partitions now. */
+  readonly part: Part
 }
 
 /** A decoded record. */

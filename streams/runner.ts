@@ -3,6 +3,7 @@ import { bury } from './burial.ts'
 import type { Clock } from './clock.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { Fatal, NotOwner, Reject, Retry, reasonOf, StartOver } from './errors.ts'
+import type { Part } from './holding.ts'
 import { FIRST_EPOCH } from './low.ts'
 import type { Observer } from './observer.ts'
 import { type Opened, openingOf } from './opening.ts'
@@ -81,6 +82,8 @@ export async function runProcessor<Ports>(
   const positions = processor.transactional ? await ingestPositions(processor.transactional.positions, runtime) : null
   const producer = processor.transactional ? null : await broker.producer()
   const tasks = new Map<string, Running<Ports>>()
+  /** Partitions of each topic, as last heard. */
+  const partitionCounts = new Map<string, number>()
   /** Every id that this process has had in the group. */
   const ownIds = new Set<string>()
   const generations = new Map<string, number>()
@@ -100,7 +103,10 @@ export async function runProcessor<Ports>(
   const topicIdsNow = (): Promise<Map<string, string>> => {
     asking ??= broker.admin
       .topics()
-      .then((topics) => new Map(topics.map(({ name, id }) => [name, id])))
+      .then((topics) => {
+        for (const { name, partitions } of topics) if (topicsByName.has(name)) partitionCounts.set(name, partitions)
+        return new Map(topics.map(({ name, id }) => [name, id]))
+      })
       .finally(() => {
         asking = null
       })
@@ -225,6 +231,13 @@ export async function runProcessor<Ports>(
     if (withLetters) states.clear('dead-letters-unavailable', subjectOf({ processor: processor.name, ...at }))
   }
 
+  const partOf = (topic: string): Part => {
+    const own = [...tasks.values()]
+    const ofTopic = own.filter(({ at }) => at.topic === topic).length / (partitionCounts.get(topic) ?? 1)
+    const all = [...partitionCounts.values()].reduce((sum, count) => sum + count, 0)
+    return { ofTopic, ofStage: own.length / all }
+  }
+
   const contextOf = (
     at: TopicPartition,
     { topicId, epoch }: { topicId: string; epoch: number },
@@ -249,6 +262,7 @@ export async function runProcessor<Ports>(
     bury: (letters) => bury(letters, nameIn(scope, deadLetters), broker, producer),
     pause: () => consumer?.pause(at),
     resume: () => consumer?.resume(at),
+    part: () => partOf(at.topic),
     commit: (next, metadata) =>
       consumer?.commit([{ topic: at.topic, partition: at.partition, offset: next, metadata }]) ??
       Promise.reject(new Retry('the consumer is still joining its group')),

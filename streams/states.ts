@@ -50,6 +50,20 @@ export const stateKinds = {
       'Nothing: the partition is read from the start of the log and compared with documents. freshet rebuild makes a fresh index.',
     blocking: false,
   },
+  'over-quota': {
+    means:
+      'The next record of a source’s partition would take its tenant, or its source, over a quota. The partition is paused until the quota allows it, and what is behind it there waits too, in order; other partitions go on.',
+    advice:
+      'Nothing, if that is wanted: it goes on by itself. Else freshet quota set; who floods is best given a source of their own (FRESHET_SOURCES). What waits is kept no longer than the source keeps it.',
+    blocking: false,
+  },
+  'bulk-waits': {
+    means:
+      'A source is marked bulk, and the index is further behind documents than FRESHET_BULK_LAG_MAX. Its partitions are paused until the index has caught up; sources that are not bulk go on.',
+    advice:
+      'Nothing: it goes on by itself. If it lasts, look why the index is behind (freshet status), or freshet quota set --no-bulk. What waits is kept no longer than the source keeps it.',
+    blocking: false,
+  },
   'registry-unreachable': {
     means: 'The schema registry does not answer, and a schema is needed that is not known yet.',
     advice: 'Start the schema registry, or correct FRESHET_REGISTRY.',

@@ -91,6 +91,24 @@ test('a record above the bytes of a batch makes a batch of its own', () => {
   )
 })
 
+test('the first that is not admitted ends the batch, and what is behind it waits too', () => {
+  const state = new TaskState(0)
+  state.receive(fetched([record(0, 'a'), record(1, 'b'), record(2, 'c')], 3))
+  const asked: number[] = []
+
+  const first = state.take(bounds, ({ offset }) => asked.push(offset) > 0 && offset !== 1)
+  const refused = state.take(bounds, ({ offset }) => asked.push(offset) === 0)
+  const rest = state.take(bounds)
+
+  assert.deepEqual([first?.records.map(({ offset }) => offset), first?.through], [[0], 0])
+  assert.deepEqual(asked, [0, 1, 1])
+  assert.equal(refused, null)
+  assert.deepEqual(
+    rest?.records.map(({ offset }) => offset),
+    [1, 2],
+  )
+})
+
 test('a fetch that begins above the expected offset is refused: what lies before it was never seen', () => {
   const state = new TaskState(5)
 

@@ -64,8 +64,14 @@ export class TaskState {
     this.#advance()
   }
 
-  /** The next batch within the bounds, or null. A record whose key is under way waits, and so do later ones of that key. */
-  take({ recordsMax, bytesMax }: { recordsMax: number; bytesMax: number }): Taken | null {
+  /**
+   * The next batch within the bounds, or null. A record whose key is under way waits, and so do later ones of that key. `admit` is asked of
+   * each record that would be taken; the first that is refused ends the batch, and is asked about again.
+   */
+  take(
+    { recordsMax, bytesMax }: { recordsMax: number; bytesMax: number },
+    admit: (record: StoredRecord) => boolean = () => true,
+  ): Taken | null {
     const records: StoredRecord[] = []
     const held = new Set<string>()
     let bytes = 0
@@ -81,6 +87,7 @@ export class TaskState {
         continue
       }
       if (records.length > 0 && bytes + size > bytesMax) break
+      if (!admit(record)) break
       records.push(record)
       bytes += size
     }

@@ -4,6 +4,7 @@ import { CarriedLow, lowRecord } from './carried-low.ts'
 import { Commits, type Opening } from './commits.ts'
 import { crashed, decodeRecord, type Rejected } from './decode.ts'
 import { NotOwner, Retry } from './errors.ts'
+import { Holding, type Part } from './holding.ts'
 import { type Low, laterLow, noLow } from './low.ts'
 import { type Handled, type OutboxContext, recordOf, recordsFor } from './outbox.ts'
 import type { Away, Outcome, Processor } from './processor.ts'
@@ -24,6 +25,8 @@ export interface TaskContext<Ports> extends OutboxContext, AttemptsContext<Ports
   readonly alone: Turns
   pause(): void
   resume(): void
+  /** What the process has of the stage's partitions, now. */
+  part(): Part
   commit(next: number, metadata: string): Promise<void>
   /** The task cannot go on: `StartOver` begins it again, anything else ends the process. */
   stopped(error: Error): void
@@ -42,7 +45,9 @@ export class Task<Ports> {
   #lanes = 0
   #draining = false
   #drained: (() => void) | null = null
-  #paused = false
+  /** Why nothing is fetched. */
+  readonly #pausedFor = new Set<'queue' | 'hold'>()
+  readonly #holding: Holding
   readonly #opening: TaskOpening
   readonly #commits: Commits
   #opened: Promise<void> | null = null
@@ -63,6 +68,7 @@ export class Task<Ports> {
     this.#context = context
     this.#state = new TaskState(opening.offset)
     this.#attempts = new Attempts(at, context, this.#stop.signal)
+    this.#holding = new Holding(at, context, this.#stop.signal, () => this.#pump())
     this.#opening = opening
     this.#held = opening.held
     this.#end = opening.end
@@ -98,10 +104,7 @@ export class Task<Ports> {
     } catch (error) {
       return this.#context.stopped(error as Error)
     }
-    if (!this.#paused && this.#state.bytes > QUEUED_BYTES_MAX) {
-      this.#paused = true
-      this.#context.pause()
-    }
+    if (this.#state.bytes > QUEUED_BYTES_MAX) this.#pauseFor('queue', true)
     this.#pump()
   }
 
@@ -131,8 +134,8 @@ export class Task<Ports> {
     while (!this.#draining && !this.#stop.signal.aborted) {
       const oneByOne = this.#commits.isolates(this.#state.low + 1)
       if (this.#lanes >= (oneByOne ? 1 : (processor.lanesMax ?? 1))) break
-      const taken =
-        this.#state.take(oneByOne ? { ...processor.batch, recordsMax: 1 } : processor.batch) ?? this.#holesToMark()
+      const bounds = oneByOne ? { ...processor.batch, recordsMax: 1 } : processor.batch
+      const taken = this.#state.take(bounds, (record) => this.#admit(record)) ?? this.#holesToMark()
       if (taken === null) break
       this.#lanes++
       void this.#run(taken)
@@ -145,8 +148,33 @@ export class Task<Ports> {
           this.#pump()
         })
     }
+    // What has arrived already goes first: until it has, nothing more is fetched.
+    if (!this.#holding.held && this.#state.waiting === 0) this.#pauseFor('hold', false)
     void this.#carryLow()
     this.#compareIfPassed()
+  }
+
+  /** What is refused stands still, and what is behind it in the partition: their order is kept. */
+  #admit(record: StoredRecord): boolean {
+    const { processor, ports, topic, part } = this.#context
+    if (processor.admit === undefined) return true
+    if (this.#holding.held) return false
+    const hold = processor.admit({ topic, record, part: part() }, ports)
+    if (hold === null) return true
+    this.#holding.hold(hold)
+    this.#pauseFor('hold', true)
+    return false
+  }
+
+  #pauseFor(why: 'queue' | 'hold', wanted: boolean): void {
+    // Whose the partition is now pauses and resumes it.
+    if (this.#stop.signal.aborted) return
+    const before = this.#pausedFor.size
+    if (wanted) this.#pausedFor.add(why)
+    else this.#pausedFor.delete(why)
+    const after = this.#pausedFor.size
+    if (before === 0 && after > 0) this.#context.pause()
+    if (before > 0 && after === 0) this.#context.resume()
   }
 
   /** Offsets without records move the watermark too: an empty batch tells it on. */
@@ -203,13 +231,10 @@ export class Task<Ports> {
       rejected: rejections,
       ms: clock.now() - began,
     })
-    // Ended after the partition was given away: whose it is now says how far it is, and pauses and resumes it.
+    // Ended after the partition was given away: whose it is now says how far it is.
     if (this.#stop.signal.aborted) return
     this.#report()
-    if (this.#paused && this.#state.bytes < QUEUED_BYTES_MAX / 2) {
-      this.#paused = false
-      this.#context.resume()
-    }
+    if (this.#state.bytes < QUEUED_BYTES_MAX / 2) this.#pauseFor('queue', false)
     if (held === null) this.#commits.release()
     this.#commit()
   }

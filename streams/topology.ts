@@ -19,7 +19,7 @@ export function stage<Ports>(processor: Processor<Ports>, ports: Ports, instance
 export function faultsOf(processors: readonly Processor<never>[]): string[] {
   const faults: string[] = []
   const names = new Set<string>()
-  for (const { name, from, to, batch, watermark, onReject, lanesMax = 1, transactional } of processors) {
+  for (const { name, from, to, batch, watermark, onReject, lanesMax = 1, transactional, admit } of processors) {
     if (names.has(name)) faults.push(`${name}: two processors have this name`)
     names.add(name)
     if (!/^[a-z]+(-[a-z]+)+$/.test(name)) faults.push(`${name}: a processor is called verb-topic, in small letters`)
@@ -37,6 +37,8 @@ export function faultsOf(processors: readonly Processor<never>[]): string[] {
       )
     if ((watermark?.kind === 'published' || transactional) && lanesMax !== 1)
       faults.push(`${name}: needs lanesMax 1, since it tells how far it has come`)
+    if (admit !== undefined && lanesMax !== 1)
+      faults.push(`${name}: needs lanesMax 1, since it admits records in their order`)
     if (from.some((topic) => to.includes(topic))) faults.push(`${name}: reads what it writes`)
   }
   return faults

@@ -1,14 +1,14 @@
 import { generationOf } from '../../processors/collections.ts'
 import { tenantOf } from '../../processors/document-key.ts'
 import type { Receipt } from '../../schemas/records.ts'
-import { documents, inbox, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
+import { documents, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
 import { Frontier, type Positions, positionsOf, tokenOf, worstOf } from '../../search/freshness.ts'
 import { visibilityOf } from '../../search/visibility.ts'
 import type { Position } from '../../streams/broker.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject } from '../../streams/errors.ts'
 import { openTable } from '../../streams/table.ts'
-import { nameIn } from '../../streams/topic.ts'
+import { nameIn, type Topic } from '../../streams/topic.ts'
 import type { Platform } from '../platform.ts'
 import type { Principal } from '../principal.ts'
 import { OperationError } from './protocol.ts'
@@ -52,14 +52,22 @@ export interface FreshnessFollower {
 /** Who asks, or writes. */
 export type Caller = Pick<Principal, 'tenant' | 'subject' | 'groups'>
 
+export interface Followable {
+  readonly partitions: number
+  /** Topics before `documents`. */
+  readonly sources: readonly Topic[]
+}
+
 export async function followFreshness(
   { broker, serde, scope, epoch }: Platform,
-  partitions: number,
+  { partitions, sources }: Followable,
   serving: () => string,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
   const collections = new Map<string, Followed>()
-  const sources = Array.from({ length: partitions }, () => new Frontier())
+  const sourceNames = sources.map((source) => nameIn(scope, source))
+  /** By topic and partition. */
+  const ingested = new Map<string, Frontier>()
   const receipts = new Map<string, Outcome & { readonly collection: string; readonly tenant: string }>()
   const writers = new Map<string, string>()
   let known: readonly { partition: number; end: number }[] = []
@@ -94,12 +102,20 @@ export async function followFreshness(
       changed()
     },
   })
-  const inboxId = (await broker.admin.topics()).find(({ name }) => name === nameIn(scope, inbox))?.id
+  const ingestedOf = (topic: string, partition: number): Frontier => {
+    const key = `${topic}/${partition}`
+    const frontier = ingested.get(key) ?? new Frontier()
+    ingested.set(key, frontier)
+    return frontier
+  }
+  const ids = new Map((await broker.admin.topics()).map(({ name, id }) => [id, name]))
   const positionTable = await openTable(ingestPositions, {
     ...shared,
     changed(key, value) {
-      if (value !== undefined && key === `${inboxId}/${value.partition}`)
-        sources[value.partition]?.sawLow(value.next - 1)
+      // Of a former topic of the name it says nothing.
+      const topic = ids.get(key.slice(0, key.lastIndexOf('/')))
+      if (value !== undefined && topic !== undefined && sourceNames.includes(topic))
+        ingestedOf(topic, value.partition).sawLow(value.next - 1)
     },
   })
   let decoding = Promise.resolve()
@@ -130,19 +146,20 @@ export async function followFreshness(
   const closed = new AbortController()
   let heardAt = Date.now()
   const look = async (): Promise<void> => {
-    const [ends, inboxEnds] = await Promise.all([
-      broker.admin.offsets(nameIn(scope, documents)),
-      broker.admin.offsets(nameIn(scope, inbox)),
-    ])
+    const [ends, ...sourceEnds] = await Promise.all(
+      [nameIn(scope, documents), ...sourceNames].map((name) => broker.admin.offsets(name)),
+    )
     const now = Date.now()
     heardAt = now
-    known = ends
-    for (const { partition, end } of ends) sawEnd(partition, end, now)
-    for (const { partition, start, end } of inboxEnds) {
-      // What was ingested is known from the positions; before the first, everything from the log's start is open.
-      if (end === start) sources[partition]?.sawLow(end - 1)
-      sources[partition]?.sawEnd(end, now)
-    }
+    known = ends!
+    for (const { partition, end } of ends!) sawEnd(partition, end, now)
+    for (const [i, topic] of sourceNames.entries())
+      for (const { partition, start, end } of sourceEnds[i]!) {
+        const frontier = ingestedOf(topic, partition)
+        // What was ingested is known from the positions; before the first, everything from the log's start is open.
+        if (end === start) frontier.sawLow(end - 1)
+        frontier.sawEnd(end, now)
+      }
   }
   await progressTable.sync()
   await positionTable.sync()
@@ -166,7 +183,7 @@ export async function followFreshness(
     const positions = Object.fromEntries(
       each.flatMap(({ low }, partition) => (low === null || low < 0 ? [] : [[partition, low]])),
     )
-    const ingest = worstOf(sources.map((frontier) => frontier.freshness(now)))
+    const ingest = worstOf([...ingested.values()].map((frontier) => frontier.freshness(now)))
     return {
       token: tokenOf({ epoch, documents: positions }),
       staleMs,

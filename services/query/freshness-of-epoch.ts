@@ -1,5 +1,5 @@
 import type { Platform } from '../platform.ts'
-import { type FreshnessFollower, followFreshness } from './freshness-follower.ts'
+import { type Followable, type FreshnessFollower, followFreshness } from './freshness-follower.ts'
 
 /**
  * The freshness of the present epoch: when a new `documents` is accepted, what was known of the former is forgotten, and
@@ -7,12 +7,12 @@ import { type FreshnessFollower, followFreshness } from './freshness-follower.ts
  */
 export async function followPresentEpoch(
   platform: Platform,
-  partitions: number,
+  what: Followable,
   serving: () => string,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
   let epoch = platform.epoch
-  let current = await followFreshness(platform, partitions, serving, failed)
+  let current = await followFreshness(platform, what, serving, failed)
   let closed = false
   let turning = Promise.resolve()
 
@@ -20,7 +20,7 @@ export async function followPresentEpoch(
     if (closed || platform.epoch === epoch) return
     const former = current
     epoch = platform.epoch
-    current = await followFreshness(platform, partitions, serving, failed)
+    current = await followFreshness(platform, what, serving, failed)
     await former.close()
   }
   platform.epochs.changed(() => {

@@ -14,6 +14,7 @@ import type { Principal } from '../principal.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { quotaMetrics } from '../quota-metrics.ts'
+import { makeSources, sourcesOf } from '../sources.ts'
 import { followCallers, type NotLetIn } from './callers.ts'
 import { type Connection, type ConnectionPorts, serve } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
@@ -56,7 +57,10 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   )
   const collection = () => serving.now().collection
   await persistently('Qdrant', frame, () => ensureCollection(qdrant, specOf(collection())))
-  const freshness = await followPresentEpoch(platform, config.partitions, collection, frame.fail)
+  const sources = sourcesOf(config)
+  await persistently('the sources', frame, () => makeSources(platform, config, sources))
+  const what = { partitions: config.partitions, sources }
+  const freshness = await followPresentEpoch(platform, what, collection, frame.fail)
   frame.closing(() => freshness.close())
   frame.ready(() => {
     const ms = freshness.unheardMs()

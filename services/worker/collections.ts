@@ -24,6 +24,8 @@ export interface Collections {
   readonly started: Promise<void>
   /** The one that answers, now. */
   serving(): string
+  /** Up to where the partition is in the one that answers; -1: nothing is known. */
+  low(partition: number): number
   /** What is kept and does not run yet; null when all is as `control` says. */
   missing(): string | null
   /** As `Runner` has it. */
@@ -99,6 +101,10 @@ export async function keepCollections(options: CollectionsOptions): Promise<Coll
   return {
     started: running.get(serving())!.started,
     serving,
+    low(partition) {
+      const known = published.of(partition).find(({ collection }) => collection === serving())
+      return known?.epoch === platform.epoch ? known.low : -1
+    },
     missing,
     async recheck() {
       await Promise.all([...running.values()].map((kept) => kept.recheck()))

@@ -1,9 +1,7 @@
 import type pino from 'pino'
 import { Counter, type Registry } from 'prom-client'
 import { erasedAt } from '../../maintenance/erasure-tenant.ts'
-import { control } from '../../schemas/topics.ts'
-import { openTable } from '../../streams/table.ts'
-import type { Platform } from '../platform.ts'
+import type { Control } from '../../schemas/records.ts'
 
 /** The tenants that were erased: nothing of theirs is admitted, whoever sends it. */
 export interface ErasedTenants {
@@ -11,24 +9,21 @@ export interface ErasedTenants {
   at(tenant: string): number | null
   /** A document was left out. */
   leftOut(tenant: string): void
-  close(): Promise<void>
 }
 
-export async function followErased(
-  { broker, serde, scope }: Platform,
+/** `control`: what it says now. */
+export function erasedTenants(
+  control: (subject: string) => Control | undefined,
   metrics: Registry,
   log: pino.Logger,
-  failed: (error: Error) => void,
-): Promise<ErasedTenants> {
-  const table = await openTable(control, { broker, serde, scope, failed })
-  await table.sync()
+): ErasedTenants {
   const counted = new Counter({
     name: 'freshet_erased_tenant_documents_total',
     help: 'Documents of sources that were left out since their tenant was erased.',
     registers: [metrics],
   })
   const said = new Map<string, number>()
-  const at = (tenant: string): number | null => erasedAt(tenant, (key) => table.get(key))
+  const at = (tenant: string): number | null => erasedAt(tenant, control)
   return {
     at,
     leftOut(tenant) {
@@ -38,7 +33,6 @@ export async function followErased(
       const since = new Date(at(tenant) ?? 0).toISOString()
       log.warn({ tenant, since }, 'documents of an erased tenant are left out; stop who sends them')
     },
-    close: () => table.close(),
   }
 }
 

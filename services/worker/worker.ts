@@ -1,7 +1,7 @@
 import { qdrantContents } from '../../connectors/qdrant/contents.ts'
 import { comparePartition } from '../../maintenance/compare-partition.ts'
 import { embedDocuments } from '../../processors/embed-documents.ts'
-import { ingestDocuments } from '../../processors/ingest-documents.ts'
+import { ingestFrom } from '../../processors/ingest-documents.ts'
 import { vectorCache } from '../../processors/vector-cache.ts'
 import type { Compare } from '../../processors/vector-index.ts'
 import type { Document } from '../../schemas/records.ts'
@@ -14,17 +14,22 @@ import { nameIn } from '../../streams/topic.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import { Turns } from '../../streams/turns.ts'
 import { keyWrittenSince } from '../../streams/written-since.ts'
-import { addressesOf, rolePorts, type WorkerConfig } from '../config.ts'
+import { addressesOf, configuredQuota, configuredSourceQuota, rolePorts, type WorkerConfig } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { checkEpoch } from '../epoch.ts'
-import { openPlatform } from '../platform.ts'
+import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
+import { quotaMetrics } from '../quota-metrics.ts'
+import { sourceKey } from '../quotas.ts'
+import { makeSources, sourcesOf } from '../sources.ts'
 import { auditing } from './auditing.ts'
+import { bulkRoom } from './bulk-room.ts'
 import { keepCollections } from './collections.ts'
-import { followErased } from './erased-tenants.ts'
+import { erasedTenants } from './erased-tenants.ts'
 import { knownInServing } from './known-in-serving.ts'
 import { engineMetrics, observed } from './metrics.ts'
+import { sourceAdmission } from './source-admission.ts'
 
 /** Runs the stream processors on Kafka; more workers share the partitions. `open` makes the engine. */
 export async function runWorker(config: WorkerConfig, open = openEngine): Promise<void> {
@@ -92,10 +97,27 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
     log,
   })
   frame.ready(collections.missing)
-  const erased = await followErased(platform, metrics, log, frame.fail)
-  frame.closing(() => erased.close())
+  const sources = sourcesOf(config)
+  await persistently('the sources', frame, () => makeSources(platform, config, sources))
+  const control = await platform.outside.control(scope, { failed: frame.fail })
+  await control.sync()
+  frame.closing(() => control.close())
+  const erased = erasedTenants(control.get, metrics, log)
+  const bulk = bulkRoom({
+    lagMax: config.bulkLagMax,
+    wanted: () => sources.some(({ name }) => control.get(sourceKey(name))?.source?.bulk === true),
+    ends: () => broker.admin.offsets(nameIn(scope, documents)),
+    low: collections.low,
+    clock: systemClock,
+    failed: frame.fail,
+  })
+  frame.closing(async () => bulk.close())
+  const configured = { tenant: configuredQuota(config), source: configuredSourceQuota(config) }
+  const admission = sourceAdmission({ control: control.get, configured, bulk, now: Date.now })
+  quotaMetrics(metrics, () => admission.left(Date.now()))
   const stages = [
-    stage(ingestDocuments, {
+    stage(ingestFrom(sources), {
+      admit: admission.admit,
       erasedAt: erased.at,
       leftOut: erased.leftOut,
       writtenSince: (key, offset) => keyWrittenSince(broker, nameIn(scope, documents), key, offset),

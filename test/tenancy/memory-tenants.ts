@@ -63,7 +63,12 @@ export async function memoryTenants({ index = memoryQdrant(), through = (same) =
   )
   const { broker, serde, scope } = driver
   const platform = { broker, serde, scope, epoch: FIRST_EPOCH, epochs: { refusal: null } } as unknown as Platform
-  const freshness = await followFreshness(platform, PARTITIONS, () => spec.collection, unexpected)
+  const freshness = await followFreshness(
+    platform,
+    { partitions: PARTITIONS, sources: [inbox] },
+    () => spec.collection,
+    unexpected,
+  )
   const serving = { collection: spec.collection, index: through(qdrantSearch(index.qdrant, spec)) }
   const ports: OperationPorts = {
     engine,
