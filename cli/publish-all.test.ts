@@ -46,6 +46,19 @@ test('two versions of one document go in order, never in one batch', async () =>
   assert.deepEqual(published, [['a', 'b'], ['a']])
 })
 
+test('over a quota the run goes on when it was told to, and everything is published', async () => {
+  const { client, published } = refusing()
+  let refusals = 0
+  const publish: Client['publish'] = (items) =>
+    refusals++ < 3
+      ? Promise.reject(new FreshetError('rate_limited', 'tenant acme is over its quota', true, 1))
+      : client.publish(items)
+
+  await publishAll({ ...client, publish }, from(['a', 'b']), { done() {}, saved() {} })
+
+  assert.deepEqual([refusals, published], [4, [['a', 'b']]])
+})
+
 test('a server that is gone ends the run', async () => {
   const { client } = refusing()
   const gone = {

@@ -1,4 +1,5 @@
 import { type Client, FreshetError, type PublishItem } from '../client/client.ts'
+import { systemClock } from '../streams/clock.ts'
 
 export interface Publishing<T> {
   /** The item can be found (or is gone), or why it was rejected. */
@@ -54,6 +55,7 @@ const BATCH_BYTES_MAX = 256 * 1024
 /** Quotes and line breaks take two bytes in JSON. */
 const JSON_GROWTH = 1.1
 const WAIT_MS = 60_000
+const RETRY_AFTER_MS = 1_000
 
 async function publishBatch<T extends { readonly item: PublishItem }>(
   client: Client,
@@ -61,7 +63,7 @@ async function publishBatch<T extends { readonly item: PublishItem }>(
   done: Publishing<T>['done'],
 ): Promise<void> {
   try {
-    const { token } = await client.publish(batch.map(({ item }) => item))
+    const token = await publishInTime(client, batch)
     const outcomes = new Map<string, string | null>()
     for (const { partition, offset, outcome, reason } of await waitFor(client, token))
       outcomes.set(`${partition}/${offset}`, outcome === 'rejected' ? (reason ?? 'rejected') : null)
@@ -74,6 +76,18 @@ async function publishBatch<T extends { readonly item: PublishItem }>(
     // All or nothing: the others go through without the one that is refused.
     if (batch.length === 1) done(batch[0]!, error.message.replace(/^documents\.0 \([^)]*\): /, ''))
     else for (const each of batch) await publishBatch(client, [each], done)
+  }
+}
+
+/** Over a quota one comes back when one was told to. */
+async function publishInTime(client: Client, batch: readonly { readonly item: PublishItem }[]): Promise<string> {
+  for (;;) {
+    try {
+      return (await client.publish(batch.map(({ item }) => item))).token
+    } catch (error) {
+      if (!(error instanceof FreshetError) || error.code !== 'rate_limited') throw error
+      await systemClock.wait(error.retryAfterMs ?? RETRY_AFTER_MS)
+    }
   }
 }
 

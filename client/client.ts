@@ -88,10 +88,13 @@ export class FreshetError extends Error {
   override name = 'FreshetError'
   readonly code: string
   readonly retryable: boolean
-  constructor(code: string, message: string, retryable = false) {
+  /** When the server wants to be asked again; undefined: it did not say. */
+  readonly retryAfterMs: number | undefined
+  constructor(code: string, message: string, retryable = false, retryAfterMs?: number) {
     super(message)
     this.code = code
     this.retryable = retryable
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -148,7 +151,14 @@ export async function connect(url: string, { apiKey, timeoutMs = 5_000 }: Connec
     }
     waiting.delete(id)
     if (type === 'error')
-      operation.reject(new FreshetError(String(message.code), String(message.message), message.retryable === true))
+      operation.reject(
+        new FreshetError(
+          String(message.code),
+          String(message.message),
+          message.retryable === true,
+          typeof message.retryAfterMs === 'number' ? message.retryAfterMs : undefined,
+        ),
+      )
     else operation.resolve({ ...message, ...(operation.token !== undefined && { token: operation.token }) })
   })
   socket.addEventListener('close', ({ code, reason }) => {

@@ -189,6 +189,8 @@ export async function openPlatform({
       const command = startProcess('freshet', process.execPath, ['cli/main.ts', ...args], {
         cwd: repositoryDir,
         env: { ...shared, ...(queryUrl !== null && { FRESHET_URL: queryUrl }) },
+        // An answer is looked at whole.
+        logCharsMax: 1_000_000,
       })
       roles.push(command)
       return command

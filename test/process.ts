@@ -24,12 +24,16 @@ export function startProcess(
   name: string,
   file: string,
   args: readonly string[],
-  { cwd, env = {} }: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
+  {
+    cwd,
+    env = {},
+    logCharsMax = LOG_CHARS_MAX,
+  }: { cwd?: string; env?: Readonly<Record<string, string>>; logCharsMax?: number } = {},
 ): TestProcess {
   const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let written = ''
   const keep = (chunk: Buffer) => {
-    written = (written + chunk.toString('utf8')).slice(-LOG_CHARS_MAX)
+    written = (written + chunk.toString('utf8')).slice(-logCharsMax)
   }
   child.stdout.on('data', keep)
   child.stderr.on('data', keep)
