@@ -11,6 +11,7 @@ import type { Bench } from './bench.ts'
 import { footprint } from './footprint.ts'
 import { largeDocument } from './large-document.ts'
 import { latency } from './latency.ts'
+import { noisyTenant } from './noisy-tenant.ts'
 import { openPlatform } from './platform.ts'
 import { queries } from './queries.ts'
 import { redelivery } from './redelivery.ts'
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, Bench>> = {
   redelivery,
   footprint,
   audit,
+  'noisy-tenant': noisyTenant,
 }
 
 const { values: flags, positionals } = parseArgs({

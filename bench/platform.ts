@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { type Client, connect } from '../client/client.ts'
 import { connectQdrant } from '../connectors/qdrant/client.ts'
 import type { Engine } from '../engine/embedder.ts'
@@ -5,6 +6,7 @@ import { createEngine } from '../engine/engine.ts'
 import type { Role, Stack } from '../infra/local/stack.ts'
 import type { Document, Receipt } from '../schemas/records.ts'
 import { catalogue, documents, indexed } from '../schemas/topics.ts'
+import { PRINCIPAL_HEADER, signPrincipal, wholeTenant } from '../services/principal.ts'
 import type { Broker, NewRecord, Position } from '../streams/broker.ts'
 import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { partitionOf } from '../streams/partitioner.ts'
@@ -21,6 +23,7 @@ export interface Platform extends AsyncDisposable {
   readonly client: Client
   readonly receipts: Receipts
   topic(topic: Topic): string
+  encode<V>(topic: Topic<V>, value: V): Buffer
   /** A record of `documents`, encoded. */
   record(id: string, document: Document | null): NewRecord
   produce(records: readonly NewRecord[]): Promise<readonly Position[]>
@@ -28,6 +31,8 @@ export interface Platform extends AsyncDisposable {
   usage(): { readonly worker: Usage; readonly query: Usage }
   /** The sum of a metric of the worker's over its labels that match. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  /** A query service more, for signed principals: where it is, and what the gateway would sign for a key of the tenant. */
+  door(): Promise<{ readonly url: string; sign(tenant: string): Record<string, string> }>
   stopWorker(): Promise<void>
   startWorker(): Promise<void>
   readonly pids: { readonly worker: number; readonly query: number }
@@ -89,6 +94,7 @@ export async function openPlatform(
   )
   const producer = await broker.producer()
   const client = await connect(`ws://127.0.0.1:${stack.ports.query}/v1/ws`)
+  let door: Role | null = null
   const pidOf = (role: Role): number => {
     const { pid } = stack.part(role.name)
     if (pid === null) throw new Error(`${role.name} does not run`)
@@ -102,6 +108,24 @@ export async function openPlatform(
     client,
     receipts,
     topic,
+    encode: (to, value) => serde.encode(to, value),
+    async door() {
+      const secret = randomBytes(32).toString('hex')
+      const [port, adminPort] = [stack.ports.query + DOOR_PORTS_ABOVE, stack.ports.query + DOOR_PORTS_ABOVE + 1]
+      const [, role] = roles({
+        ...env,
+        FRESHET_PRINCIPALS: 'signed',
+        FRESHET_INTERNAL_SECRET: secret,
+        FRESHET_QUERY_PORT: String(port),
+        FRESHET_QUERY_ADMIN_PORT: String(adminPort),
+      }).map(ours) as readonly Role[] as [Role, Role]
+      door = { ...role, name: `${role.name}-door`, readyUrl: `http://127.0.0.1:${adminPort}/health/ready` }
+      await stack.startRole(door)
+      return {
+        url: `http://127.0.0.1:${port}`,
+        sign: (of) => ({ [PRINCIPAL_HEADER]: signPrincipal(wholeTenant(of, 'key:bench'), secret, Date.now()) }),
+      }
+    },
     record(id, document) {
       const key = `${tenant}/${id}`
       const value = document === null ? null : serde.encode(documents, document)
@@ -122,8 +146,11 @@ export async function openPlatform(
       await client.close()
       await close()
       await producer.close()
-      await Promise.all([worker, query].map(({ name }) => stack.part(name).kill('SIGTERM')))
-      await broker.admin.deleteTopics(catalogue.map(topic))
+      await Promise.all(
+        [worker, query, ...(door === null ? [] : [door])].map(({ name }) => stack.part(name).kill('SIGTERM')),
+      )
+      const made = (await broker.admin.topics()).map(({ name }) => name).filter((name) => name.startsWith(prefix))
+      await broker.admin.deleteTopics(made)
       await broker.close()
       const qdrant = connectQdrant({ url: stack.urls.qdrant })
       await qdrant.collections.delete({ collectionName: `${prefix}${space}` })
@@ -132,6 +159,8 @@ export async function openPlatform(
 }
 
 let platforms = 0
+/** From the query service's port to one that nobody of the stack has. */
+const DOOR_PORTS_ABOVE = 6
 
 /** The engine in this process, for what is measured alone. Idle, it costs nothing. */
 export function ownEngine(stack: Stack, workers: number): Promise<Engine> {
