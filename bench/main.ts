@@ -72,7 +72,7 @@ const code = await runStack({ ...settings, parts: ['kafka', 'registry', 'qdrant'
     openPlatform(name, {
       stack,
       threads: options.threads,
-      roles: (env) => localRoles(settings, { ...env, FRESHET_PRINCIPALS: 'configured' }),
+      roles: (env) => localRoles(settings, { FRESHET_PRINCIPALS: 'configured', ...env }),
       profileDir: flags.profile ?? null,
       settings: env,
     })

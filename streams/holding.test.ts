@@ -165,6 +165,18 @@ test('a restart, a crash and a rebalance in the midst of a pause lose nothing, d
   assert.equal(driver.failure, null)
 })
 
+test('an admission that fails ends the stage with its reason, and the record is not passed', async () => {
+  const admit = () => {
+    throw new Error('the door is broken')
+  }
+  await using driver = await testDriver(copying, { admit }, { partitions: 1 })
+
+  await driver.pipe(...records(0, 0, 2))
+
+  assert.match(String(driver.failure?.cause), /the door is broken/)
+  assert.deepEqual(await texts(driver), [[], []])
+})
+
 test('a declaration that admits records in their order has one lane', () => {
   const wrong = { ...copying, lanesMax: 2, transactional: undefined } as never
 

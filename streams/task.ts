@@ -156,13 +156,17 @@ export class Task<Ports> {
 
   /** What is refused stands still, and what is behind it in the partition: their order is kept. */
   #admit(record: StoredRecord): boolean {
-    const { processor, ports, topic, part } = this.#context
+    const { processor, ports, topic, part, stopped } = this.#context
     if (processor.admit === undefined) return true
     if (this.#holding.held) return false
-    const hold = processor.admit({ topic, record, part: part() }, ports)
-    if (hold === null) return true
-    this.#holding.hold(hold)
-    this.#pauseFor('hold', true)
+    try {
+      const hold = processor.admit({ topic, record, part: part() }, ports)
+      if (hold === null) return true
+      this.#holding.hold(hold)
+      this.#pauseFor('hold', true)
+    } catch (error) {
+      stopped(error as Error)
+    }
     return false
   }
 
