@@ -3,6 +3,7 @@ import { portsFrom } from '../../infra/local/ports.ts'
 import { localSettings } from '../../infra/local/settings.ts'
 import { atRest } from '../at-rest.ts'
 import { loadKeys, loadTenants, openLoad } from '../load.ts'
+import type { Earlier } from '../oracle/platform-world.ts'
 import { type Reader, readIndex, readQueries } from '../oracle/reader.ts'
 import { checkResources, type ResourceSample, type Resources } from '../oracle/resources.ts'
 import type { Since } from '../oracle/since-epoch.ts'
@@ -13,7 +14,7 @@ import { random } from '../random.ts'
 import { tcpProxy } from '../tcp-proxy.ts'
 import { type KafkaLine, openKafkaLine } from './kafka-line.ts'
 import { ownStack } from './own-stack.ts'
-import { openQdrantLine, type QdrantLine } from './qdrant-line.ts'
+import { openQdrantLine, type QdrantLine, type QdrantTreatment } from './qdrant-line.ts'
 import { watchRecovery } from './recovery.ts'
 import type { Context, Needs, RowSet } from './row.ts'
 import { smallDisk } from './small-disk.ts'
@@ -28,7 +29,9 @@ export interface Arena extends AsyncDisposable {
   readonly refusals: number
   readonly figures: Readonly<Record<string, number>>
   /** Waits until all is at rest, stops the readers, and says what they and the processes showed. */
-  settle(): Promise<Pick<World, 'answers' | 'resources' | 'restores' | 'removed'>>
+  settle(): Promise<
+    Pick<World, 'answers' | 'resources' | 'restores' | 'removed'> & { readonly earlier: readonly Earlier[] }
+  >
   /** Where the world that is to be judged begins; null: at its beginning. */
   readonly since: Since | null
 }
@@ -63,14 +66,18 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
         ...(needs.workerFile && { workerFile: needs.workerFile }),
       }),
     )
+    const missing = (what: string): never => {
+      throw new Error(`the row uses ${what}, and does not say so in its needs`)
+    }
     const workers: Role[] = []
     const queries: QueryRole[] = []
     const baselines = new Map<Role, Resources>()
     const kafkaLines = new Map<Role, KafkaLine>()
     const qdrantLines = new Map<Role, QdrantLine>()
-    const startWorker = async (env?: Readonly<Record<string, string>>): Promise<Role> => {
+    const startWorker = async (env?: Readonly<Record<string, string>>, treatment?: QdrantTreatment): Promise<Role> => {
       const kafka = needs.lines?.includes('kafka') ? lines.use(await openKafkaLine(platform.urls.kafka)) : null
       const index = needs.lines?.includes('qdrant') ? lines.use(await openQdrantLine(platform.urls.qdrant)) : null
+      if (treatment !== undefined) (index ?? missing('a line to Qdrant')).treat(treatment)
       const worker = await platform.worker({
         ...(kafka && { FRESHET_KAFKA: kafka.address }),
         ...(index && { FRESHET_QDRANT_URL: index.url }),
@@ -107,6 +114,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     const figures: Record<string, number> = {}
     const restores: { fromMs: number; toMs: number }[] = []
     const removed = new Set<string>()
+    const earlier = new Map<string, Earlier>()
     let since: Since | null = null
     const next = random(seed ^ ROW_SEED)
     let kills = 0
@@ -115,10 +123,6 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     const most = (name: string, value: number) => {
       figures[name] = Math.max(figures[name] ?? 0, value)
     }
-    const missing = (what: string): never => {
-      throw new Error(`the row uses ${what}, and does not say so in its needs`)
-    }
-
     const context: Context = {
       set,
       platform,
@@ -171,6 +175,14 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       removed(places) {
         for (const place of places) removed.add(place)
       },
+      wereThere(records, seen) {
+        // As it was when it lay there last.
+        for (const record of records)
+          earlier.set(`${record.partition}/${record.offset}`, {
+            ...record,
+            unseen: record.offset >= (seen.get(record.partition) ?? 0),
+          })
+      },
       async renewed(epoch, sent) {
         const ids = (await platform.broker.admin.topics()).map(({ id }) => id)
         since = { epoch, sent, atMs: Infinity, topicIds: new Set(ids) }
@@ -205,7 +217,8 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
         await atRest(platform, CATCH_UP_MS_MAX)
         await Promise.all(readers.map((reader) => reader.stop()))
         const samples = await resourcesAtRest(baselines)
-        return { answers: readers.flatMap(({ answers }) => answers), resources: samples, restores, removed }
+        const answers = readers.flatMap((reader) => reader.answers)
+        return { answers, resources: samples, restores, removed, earlier: [...earlier.values()] }
       },
       async [Symbol.asyncDispose]() {
         await Promise.allSettled(readers.map((reader) => reader.stop()))

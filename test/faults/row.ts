@@ -1,3 +1,4 @@
+import type { StoredRecord } from '../../streams/broker.ts'
 import type { Load } from '../load.ts'
 import type { Invariant } from '../oracle/world.ts'
 import type { Platform, QueryRole, Role } from '../platform.ts'
@@ -5,7 +6,7 @@ import type { OwnQdrant } from '../qdrant-process.ts'
 import type { TcpProxy } from '../tcp-proxy.ts'
 import type { KafkaLine } from './kafka-line.ts'
 import type { OwnStack } from './own-stack.ts'
-import type { QdrantLine } from './qdrant-line.ts'
+import type { QdrantLine, QdrantTreatment } from './qdrant-line.ts'
 import type { SmallDisk } from './small-disk.ts'
 
 /** One fault of the campaign. The frame (`campaign.ts`) sets up what it needs, lets it run, and judges what is left. */
@@ -74,7 +75,8 @@ export interface Context {
   readonly registryLine: TcpProxy
   /** A number in [0, 1), of the seed. */
   next(): number
-  startWorker(env?: Readonly<Record<string, string>>): Promise<Role>
+  /** `treatment`: of its line to Qdrant, from its first call on. */
+  startWorker(env?: Readonly<Record<string, string>>, treatment?: QdrantTreatment): Promise<Role>
   /** Starts another query service for the tenant of this one; its reader goes to the new one when its connection ends. */
   startQuery(predecessor: QueryRole): Promise<QueryRole>
   /** Sends the signal, and counts it. A process that is gone is no longer among `workers` and `queries`. */
@@ -88,6 +90,8 @@ export interface Context {
   setBack(): void
   /** These places of `documents`, as partition/offset, were removed from `vectors` before they were indexed. */
   removed(places: Iterable<string>): void
+  /** These lay in `documents`, where compaction may take some of them away. From the offsets of `seen`, by partition, on nobody had seen them. */
+  wereThere(records: readonly StoredRecord[], seen: ReadonlyMap<number, number>): void
   /**
    * `documents` and `inbox` are other topics of the same names now, and accepted: after the next `healed()` only what was sent after
    * the first `sent` records, and answered from then on, is judged.

@@ -13,6 +13,7 @@ import { fullDiskOfKafka, fullDiskOfQdrant } from './f15-full-disk.ts'
 import { redelivery } from './f16-redelivery.ts'
 import { shuffledRevisions } from './f17-shuffled-revisions.ts'
 import { lateUpsert } from './f18-late-upsert.ts'
+import { lostTombstones } from './f19-lost-tombstones.ts'
 import { otherDocuments } from './f20-other-documents.ts'
 import { outOfRange } from './f20-out-of-range.ts'
 import { poison } from './f21-poison.ts'
@@ -47,6 +48,7 @@ export const rows: readonly Row[] = [
   redelivery,
   shuffledRevisions,
   lateUpsert,
+  lostTombstones,
   outOfRange,
   otherDocuments,
   poison,

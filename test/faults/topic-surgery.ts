@@ -19,6 +19,22 @@ export const configure = (platform: Platform, topic: Topic, settings: Readonly<R
     }),
   )
 
+/** How often the server looks for what can be compacted: a server of the row's own only. */
+export const compactOften = (platform: Platform, everyMs: number) =>
+  withAdmin(platform, (admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: kafkajs.ConfigResourceTypes.BROKER,
+          // The one server that there is.
+          name: '1',
+          configEntries: [{ name: 'log.cleaner.backoff.ms', value: String(everyMs) }],
+        },
+      ],
+    }),
+  )
+
 /** Removes everything before the offset, as retention does. The topic then has the settings of the catalogue. */
 export async function cutBefore(
   platform: Platform,

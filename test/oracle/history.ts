@@ -1,6 +1,7 @@
 import type { RawDocument } from '../../processors/clean-text.ts'
 import type { Document } from '../../schemas/records.ts'
 import type { RejectClass } from '../../streams/processor.ts'
+import { unseenIn } from './compacted.ts'
 import { cleaned, contentOf, type Derived, deriver, type Rejected } from './derive.ts'
 import type { Finding, Log, Sent, Stored, World } from './world.ts'
 
@@ -15,13 +16,13 @@ export interface History {
   readonly findings: readonly Finding[]
 }
 
-/** Removed before it was indexed, and replaced by a later revision: nothing is left that could have a receipt. */
+/** Removed before it was indexed, and replaced by a later revision; or compacted away unseen: nothing is left that could have a receipt. */
 export function neverSeen(
-  { removed = new Set() }: Pick<World, 'removed'>,
+  { removed = new Set(), compacted = [] }: Pick<World, 'removed' | 'compacted'>,
   { revisions }: Pick<History, 'revisions'>,
 ): ReadonlySet<string> {
   const latest = new Set([...revisions.values()].map((own) => placeOf(own.at(-1)!)))
-  return new Set([...removed].filter((place) => !latest.has(place)))
+  return new Set([...[...removed].filter((place) => !latest.has(place)), ...unseenIn({ compacted })])
 }
 
 const placeOf = ({ partition, offset }: Pick<Revision, 'partition' | 'offset'>): string => `${partition}/${offset}`
@@ -131,8 +132,11 @@ async function outcomeOf(
   return { reaches: true, document, derived, rejected: null }
 }
 
+/** The content of a revision that deletes. */
+export const DELETED = 'deleted'
+
 const contentText = (document: Document | null | undefined): string =>
-  document === undefined ? 'unreadable' : document === null ? 'deleted' : contentOf(document)
+  document === undefined ? 'unreadable' : document === null ? DELETED : contentOf(document)
 
 /** Records of `documents` that nobody sent there: what ingest brought, by key. */
 function bornOf({ records }: Log, direct: readonly Sent[]): Map<string, Stored[]> {

@@ -1,5 +1,6 @@
 import { type Account, checkAccounts } from './accounts.ts'
 import { checkAnswers } from './answers.ts'
+import { withCompacted } from './compacted.ts'
 import { historyOf } from './history.ts'
 import { checkResources } from './resources.ts'
 import { checkServed } from './served.ts'
@@ -33,13 +34,15 @@ export interface Counts {
  * invariants that this world can show; one of them that compared nothing is a finding.
  */
 export async function judge(
-  world: World,
+  shown: World,
   required: readonly Invariant[] = ['I1', 'I2', 'I5', 'I6', 'I7', 'I10'],
 ): Promise<Verdict & { readonly garbage: readonly string[] }> {
+  const { world, ...compacted } = withCompacted(shown)
   const history = await historyOf(world)
   const served = checkServed(world, history)
   const accounts = checkAccounts(world, history)
   const checks: Checked[] = [
+    compacted,
     { findings: history.findings, compared: {} },
     served,
     accounts,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { random } from '../random.ts'
 import { checkAnswers } from './answers.ts'
+import { compactedWorld, compactionMutations } from './compactions.ts'
 import { type History, historyOf, type Revision } from './history.ts'
 import { judge } from './judge.ts'
 import { mutations } from './mutations.ts'
@@ -138,7 +139,21 @@ test('after a restore a document may be served as it was before, under the revis
   assert.deepEqual(found('last', restored), ['I3'])
 })
 
-for (const { name, invariant, mutate } of [...mutations, ...replayMutations]) {
+test(`deletions that were compacted away before anybody saw them need no receipt, and what they deleted is gone (seed ${seed})`, async () => {
+  const world = compactedWorld(right)
+
+  const { findings, accounts } = await judge(world, shown)
+
+  assert.deepEqual(findings, [])
+  const counted = accounts.map(({ outcomes }) => outcomes['compacted away unseen'] ?? 0)
+  assert.equal(
+    counted.reduce((sum, count) => sum + count, 0),
+    world.compacted!.length,
+  )
+  assert.ok(world.compacted!.some(({ value }) => value === null))
+})
+
+for (const { name, invariant, mutate } of [...mutations, ...replayMutations, ...compactionMutations]) {
   test(`the oracle finds ${name}, ${rounds} times out of ${rounds} (seed ${seed})`, async () => {
     const next = random(seed)
     let found = 0

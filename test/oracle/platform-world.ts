@@ -2,6 +2,7 @@ import type { RawDocument } from '../../processors/clean-text.ts'
 import { isDocumentKey } from '../../processors/document-key.ts'
 import type { Document } from '../../schemas/records.ts'
 import { deadLetters, documents, inbox, indexed, progress } from '../../schemas/topics.ts'
+import type { StoredRecord } from '../../streams/broker.ts'
 import { Reject } from '../../streams/errors.ts'
 import { partitionOf } from '../../streams/partitioner.ts'
 import { isLowKey, type Topic } from '../../streams/topic.ts'
@@ -9,14 +10,21 @@ import { pointsOf } from '../index-points.ts'
 import type { Platform } from '../platform.ts'
 import { recordsOf, valuesOf } from '../topic-records.ts'
 import { judge } from './judge.ts'
-import type { Finding, Invariant, Log, Meant, Sent, Stored, World } from './world.ts'
+import type { Compacted, Finding, Invariant, Log, Meant, Sent, Stored, World } from './world.ts'
 
-/** What the platform shows now, beside what its producers say. */
+/** What lay in `documents` at one time, and whether a stage had seen it by then. */
+export interface Earlier extends StoredRecord {
+  readonly unseen: boolean
+}
+
+type Known = Partial<
+  Pick<World, 'sent' | 'answers' | 'formerCollections' | 'resources' | 'restores' | 'removed' | 'cosineMin'>
+>
+
+/** What the platform shows now, beside what its producers say. `earlier` is what was read in `documents` before compaction took some of it. */
 export async function worldOf(
   platform: Platform,
-  known: Partial<
-    Pick<World, 'sent' | 'answers' | 'formerCollections' | 'resources' | 'restores' | 'removed' | 'cosineMin'>
-  > = {},
+  { earlier = [], ...known }: Known & { readonly earlier?: readonly Earlier[] } = {},
 ): Promise<World> {
   const { engine, partitions, collection } = platform
   const [documentLog, inboxLog] = [await logOf(platform, documents), await logOf(platform, inbox)]
@@ -33,6 +41,7 @@ export async function worldOf(
     answers: [],
     resources: [],
     restores: [],
+    compacted: await goneOf(platform, documentLog, earlier),
     ...known,
     sent: known.sent ?? asIfSent(platform, documentLog),
   }
@@ -65,6 +74,16 @@ const textsOf = (findings: readonly Finding[], of: readonly Invariant[]): string
     .filter(({ invariant }) => invariant !== 'row' && of.includes(invariant))
     .map(({ invariant, what }) => `${invariant} ${what}`)
 
+async function goneOf(platform: Platform, { records }: Log, earlier: readonly Earlier[]): Promise<Compacted[]> {
+  const there = new Set(records.map(placeOf))
+  const gone = new Map(earlier.filter((each) => !there.has(placeOf(each))).map((each) => [placeOf(each), each]))
+  return Promise.all(
+    [...gone.values()].map(async (each) => ({ ...each, document: await documentOf(platform, documents, each.value) })),
+  )
+}
+
+const placeOf = ({ partition, offset }: Pick<StoredRecord, 'partition' | 'offset'>): string => `${partition}/${offset}`
+
 async function logOf(platform: Platform, topic: Topic): Promise<Log> {
   const name = platform.topic(topic)
   const ends = await platform.broker.admin.offsets(name)
@@ -72,19 +91,22 @@ async function logOf(platform: Platform, topic: Topic): Promise<Log> {
     ({ key, partition, offset }) =>
       !isLowKey(key) && offset < (ends.find((each) => each.partition === partition)?.end ?? 0),
   )
-  const read = async ({ value }: Pick<Stored, 'value'>): Promise<Document | null | undefined> => {
-    if (value === null || topic !== documents) return value === null ? null : undefined
-    try {
-      return (await platform.serde.decode(documents, value)) as Document
-    } catch (error) {
-      if (error instanceof Reject) return undefined
-      throw error
-    }
-  }
   return {
     topic: name,
     ends,
-    records: await Promise.all(records.map(async (record) => ({ ...record, document: await read(record) }))),
+    records: await Promise.all(
+      records.map(async (record) => ({ ...record, document: await documentOf(platform, topic, record.value) })),
+    ),
+  }
+}
+
+async function documentOf({ serde }: Platform, topic: Topic, value: Stored['value']): Promise<Stored['document']> {
+  if (value === null || topic !== documents) return value === null ? null : undefined
+  try {
+    return (await serde.decode(documents, value)) as Document
+  } catch (error) {
+    if (error instanceof Reject) return undefined
+    throw error
   }
 }
 

@@ -2,6 +2,7 @@ import { parseFence } from '../../processors/fence.ts'
 import { isOlderProgress } from '../../schemas/progress-order.ts'
 import type { Progress } from '../../schemas/records.ts'
 import { kindOf } from '../index-points.ts'
+import { unseenIn } from './compacted.ts'
 import { type History, neverSeen } from './history.ts'
 import type { Checked, Finding, World } from './world.ts'
 
@@ -38,9 +39,10 @@ export function checkWatermarks(world: World, { revisions }: History): Checked {
   )
   const answered = new Set(world.receipts.map(({ partition, offset }) => `${partition}/${offset}`))
   const without = neverSeen(world, { revisions })
+  const unseen = unseenIn(world)
   for (const [key, own] of revisions) {
     const covered = own.filter(({ partition, offset }) => offset !== null && offset <= (lows.get(partition) ?? -1))
-    const newest = covered.at(-1)
+    const newest = covered.findLast((each) => !unseen.has(`${each.partition}/${each.offset}`))
     if (newest === undefined) continue
     compared++
     if ((fences.get(key) ?? -1) < newest.offset!)

@@ -34,8 +34,15 @@ export interface World {
    * revision is never seen again: it has no receipt.
    */
   readonly removed?: ReadonlySet<string>
+  /** What lay in `documents` and is not there any more: compaction took it. */
+  readonly compacted?: readonly Compacted[]
   /** Vectors equal to the byte, where the same machine made them; else at least this near. */
   readonly cosineMin?: number
+}
+
+export interface Compacted extends Stored {
+  /** It went before any stage had seen it, and leads to nothing. */
+  readonly unseen: boolean
 }
 
 export interface Log {
