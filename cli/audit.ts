@@ -7,15 +7,15 @@ import type { AuditWorld } from '../maintenance/world.ts'
 import { servingIn, servingKey } from '../processors/collections.ts'
 import { documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
+import { controlNow } from '../services/control-now.ts'
 import { checkEpoch, openEpochs } from '../services/epoch.ts'
 import type { Outside } from '../services/outside.ts'
+import { spaceIn } from '../services/spaces.ts'
 import { systemClock } from '../streams/clock.ts'
 import { nameIn } from '../streams/topic.ts'
 import { auditLines, auditProgress } from './audit-words.ts'
 import { addresses } from './connection.ts'
-import { controlNow } from './control-now.ts'
 import { withOutside } from './outside.ts'
-import { spaceIn } from './spaces.ts'
 
 interface Flags {
   readonly collection?: string

@@ -6,10 +6,10 @@ import { localSettings } from '../infra/local/settings.ts'
 import { configFaults } from '../schemas/ensure-topics.ts'
 import { catalogue } from '../schemas/topics.ts'
 import { addressesOf, loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
+import { spaceIn } from '../services/spaces.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { nameIn } from '../streams/topic.ts'
 import { withOutside, withSomeOutside } from './outside.ts'
-import { spaceIn } from './spaces.ts'
 
 export function doctor(): Command {
   return new Command('doctor')

@@ -34,8 +34,8 @@ export function erase(): Command {
       const config = loadConfig(workerConfig, { env: process.env })
       const interrupted = new AbortController()
       process.once('SIGINT', () => interrupted.abort(new Error('interrupted; the same command goes on from here')))
-      const who = `${userInfo().username}@${hostname()}`
-      const world = await openErasing(config, spaceIn(config).id, who)
+      const by = `${userInfo().username}@${hostname()}`
+      const world = await openErasing(config, spaceIn(config).id, { by, requestId: null })
       try {
         const shared = { timeoutMs: options.timeout * 1_000, signal: interrupted.signal }
         if (options.dryRun) return tell(await eraseAll(subject, world, { ...shared, dryRun: true }), options, false)

@@ -1,10 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type { ApiKey } from '../schemas/records.ts'
-import { isTenantName, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
-import { hashOf, keySubject, keysIn, newKey } from '../services/api-keys.ts'
 import { callerConfig, loadConfig } from '../services/config.ts'
+import { createKey, listKeys, revokeKey, type WantedKey } from '../services/key-administration.ts'
 import { type Scope, scopes } from '../services/principal.ts'
-import { type Administration, administer } from './administer.ts'
+import { administer } from './administer.ts'
 
 export function keys(): Command {
   return new Command('keys')
@@ -14,14 +12,8 @@ export function keys(): Command {
     .addCommand(revoke())
 }
 
-interface Wanted {
+interface Wanted extends Omit<WantedKey, 'name' | 'tenant'> {
   readonly tenant?: string
-  readonly scopes: readonly Scope[]
-  readonly groups: readonly string[]
-  readonly expires?: number
-  readonly requestsPerSecond?: number
-  readonly embeddedTokensPerMinute?: number
-  readonly generatedTokensPerMinute?: number
 }
 
 function create(): Command {
@@ -43,7 +35,8 @@ function create(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample: freshet keys create "the website" --scopes search --expires 90')
     .action(async (name: string, wanted: Wanted & { json?: true }) => {
-      const made = await administer((administration) => createKey(name, wanted, administration))
+      const { tenant } = loadConfig(callerConfig, { env: process.env })
+      const made = await administer((administration) => createKey({ tenant, ...wanted, name }, administration))
       if (wanted.json) return console.log(JSON.stringify(made, null, 2))
       console.log(made.apiKey)
       console.error(
@@ -52,42 +45,13 @@ function create(): Command {
     })
 }
 
-export async function createKey(name: string, wanted: Wanted, { by, decide }: Administration) {
-  const config = loadConfig(callerConfig, { env: process.env })
-  const tenant = wanted.tenant ?? config.tenant
-  if (!isTenantName(tenant)) throw new Error(`--tenant: is ${JSON.stringify(tenant)}; it ${TENANT_NAME_IN_WORDS}`)
-  const { id, secret, text } = newKey()
-  const apiKey: ApiKey = {
-    sha256: hashOf(secret),
-    name,
-    tenant,
-    scopes: [...wanted.scopes],
-    groups: [...wanted.groups],
-    createdAt: Date.now(),
-    by,
-    expiresAt: wanted.expires === undefined ? null : Date.now() + wanted.expires * DAY_MS,
-    revokedAt: null,
-    requestsPerSecond: wanted.requestsPerSecond ?? null,
-    embeddedTokensPerMinute: wanted.embeddedTokensPerMinute ?? null,
-    generatedTokensPerMinute: wanted.generatedTokensPerMinute ?? null,
-  }
-  await decide(
-    keySubject(id),
-    { apiKey },
-    { what: 'keys create', detail: `${name}, of ${tenant}, for ${apiKey.scopes.join(' ')}` },
-  )
-  return { apiKey: text, id, tenant, scopes: apiKey.scopes, groups: apiKey.groups, expiresAt: apiKey.expiresAt }
-}
-
 function list(): Command {
   return new Command('list')
     .description('Lists the keys, without their secrets.')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample: freshet keys list')
     .action(async ({ json }: { json?: true }) => {
-      const found = await administer(async ({ control }) =>
-        [...keysIn(control)].map(([id, { sha256: _, ...key }]) => ({ id, state: stateOf(key), ...key })),
-      )
+      const found = await administer(async ({ control }) => listKeys(control.entries()))
       if (json) return console.log(JSON.stringify(found, null, 2))
       if (found.length === 0) console.log('There are no keys; freshet keys create makes one.')
       for (const { id, state, tenant, name, scopes: own, createdAt } of found)
@@ -105,21 +69,12 @@ function revoke(): Command {
     .addHelpText('after', '\nExample: freshet keys revoke k3wq7yh2m4ab')
     .action(async (text: string, { json }: { json?: true }) => {
       const id = /^fk_([a-z2-7]{12})_/.exec(text)?.[1] ?? text
-      const revoked = await administer(async ({ control, decide }) => {
-        const apiKey = keysIn(control).get(id)
-        if (apiKey === undefined) throw new Error(`there is no key ${JSON.stringify(id)}; freshet keys list shows them`)
-        if (apiKey.revokedAt !== null) return { id, revokedAt: apiKey.revokedAt }
-        const revokedAt = Date.now()
-        await decide(keySubject(id), { apiKey: { ...apiKey, revokedAt } }, { what: 'keys revoke', detail: apiKey.name })
-        return { id, revokedAt }
-      })
+      const revoked = await administer((administration) => revokeKey(id, administration))
+      if (revoked === undefined) throw new Error(`there is no key ${JSON.stringify(id)}; freshet keys list shows them`)
       if (json) console.log(JSON.stringify(revoked, null, 2))
       else console.log(`${id}  revoked`)
     })
 }
-
-const stateOf = ({ revokedAt, expiresAt }: Pick<ApiKey, 'revokedAt' | 'expiresAt'>): string =>
-  revokedAt !== null ? 'revoked' : expiresAt !== null && expiresAt <= Date.now() ? 'expired' : 'good'
 
 const words = (text: string): string[] =>
   text
@@ -139,5 +94,4 @@ export function positive(text: string): number {
   return value
 }
 
-const DAY_MS = 86_400_000
 const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)

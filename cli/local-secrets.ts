@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { EVERY_GROUP } from '../search/visibility.ts'
+import { callerConfig, loadConfig } from '../services/config.ts'
+import { createKey } from '../services/key-administration.ts'
 import { scopes } from '../services/principal.ts'
 import { administer } from './administer.ts'
 import { credentialsPath, socketUrl } from './connection.ts'
-import { createKey } from './keys.ts'
 
 /** What gateway and services of this machine know each other by; made once, for this user only. Answers the file. */
 export function internalSecretFile(dataDir: string): string {
@@ -20,8 +22,9 @@ export function internalSecretFile(dataDir: string): string {
 export async function ensureOwnKey(dataDir: string): Promise<void> {
   const path = credentialsPath(dataDir)
   if (existsSync(path)) return
+  const { tenant } = loadConfig(callerConfig, { env: process.env })
   const { apiKey, id } = await administer((administration) =>
-    createKey('whoever runs npm start', { scopes, groups: ['*'] }, administration),
+    createKey({ name: 'whoever runs npm start', tenant, scopes, groups: [EVERY_GROUP] }, administration),
   )
   writeFileSync(path, `${JSON.stringify({ id, apiKey }, null, 2)}\n`, { mode: 0o600 })
   // The gateway hears of it in a moment.

@@ -1,6 +1,6 @@
 import type { LocalSettings } from '../infra/local/settings.ts'
 import type { Role } from '../infra/local/stack.ts'
-import { rolePorts } from '../services/config.ts'
+import { callerConfig, loadConfig, rolePorts } from '../services/config.ts'
 import { internalSecretFile } from './local-secrets.ts'
 
 /** Freshet's own processes beside a local stack. They take everything else from the environment. */
@@ -10,16 +10,19 @@ export function localRoles(
 ): Role[] {
   const secret = { FRESHET_INTERNAL_SECRET_FILE: internalSecretFile(dataDir) }
   const shared = { FRESHET_PORT_BASE: String(portBase), FRESHET_DATA: dataDir, FRESHET_TOOLS: toolsDir, ...env }
+  // Whoever started this machine's stack decides for all of it.
+  const operators = { FRESHET_OPERATOR_TENANT: loadConfig(callerConfig, { env: process.env }).tenant }
   const role = (name: string, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({
     name,
     args: ['services/main.ts', name],
     env: { ...own, ...shared },
     readyUrl: `http://127.0.0.1:${adminPort}/health/ready`,
   })
-  const { worker, queryAdmin, gatewayAdmin } = rolePorts({ portBase })
+  const { worker, queryAdmin, gatewayAdmin, adminMetrics } = rolePorts({ portBase })
   return [
     role('worker', worker),
     role('query', queryAdmin, { FRESHET_PRINCIPALS: 'signed', ...secret }),
-    role('gateway', gatewayAdmin, secret),
+    role('admin', adminMetrics, { ...secret, ...operators }),
+    role('gateway', gatewayAdmin, { ...secret, ...operators }),
   ]
 }

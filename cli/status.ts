@@ -1,19 +1,13 @@
 import { Command } from 'commander'
-import { instanceOf, rolesIn, servingIn } from '../processors/collections.ts'
-import { indexVectors } from '../processors/index-vectors.ts'
-import { pipeline } from '../processors/pipeline.ts'
 import { positionsOf, tokenOf } from '../search/freshness.ts'
 import { loadConfig, queryConfig, rolePorts, workerConfig } from '../services/config.ts'
+import { logStatus } from '../services/log-status.ts'
 import type { StateReport } from '../services/named-states.ts'
 import type { Outside } from '../services/outside.ts'
+import { sourcesOf } from '../services/sources.ts'
 import { reasonOf } from '../streams/errors.ts'
-import { groupOf } from '../streams/runner.ts'
-import { nameIn } from '../streams/topic.ts'
 import { connectClient, socketUrl } from './connection.ts'
-import { controlNow } from './control-now.ts'
 import { withOutside, withSomeOutside } from './outside.ts'
-import { spacesIn } from './spaces.ts'
-import { topicRows } from './topics.ts'
 
 export function status(): Command {
   return new Command('status')
@@ -31,14 +25,7 @@ export function status(): Command {
 interface State {
   readonly roles: readonly { role: string; url: string; admin: string; state: string; states: readonly StateReport[] }[]
   /** Of every topic and stage; or why Kafka does not say. */
-  readonly kafka:
-    | {
-        topics: Awaited<ReturnType<typeof topicRows>>
-        stages: Awaited<ReturnType<typeof lags>>
-        /** The collection that answers, of each space. */
-        serving: readonly string[]
-      }
-    | string
+  readonly kafka: Awaited<ReturnType<typeof logStatus>> | string
   readonly freshness: { staleMs: number; ingestStaleMs: number; complete: boolean } | string
   readonly index: { url: string; collections: { name: string; points: number }[] } | string
 }
@@ -55,6 +42,7 @@ async function stateOf(): Promise<State> {
   const roles = [
     { role: 'gateway', url: socketUrl(), admin: `http://127.0.0.1:${ports.gatewayAdmin}` },
     { role: 'query', url: `http://127.0.0.1:${ports.query}`, admin: `http://127.0.0.1:${ports.queryAdmin}` },
+    { role: 'admin', url: `http://127.0.0.1:${ports.admin}`, admin: `http://127.0.0.1:${ports.adminMetrics}` },
     {
       role: 'worker',
       url: `http://127.0.0.1:${ports.worker}`,
@@ -63,11 +51,7 @@ async function stateOf(): Promise<State> {
   ]
   const [states, kafka, freshness, index] = await Promise.all([
     Promise.all(roles.map(async (role) => ({ ...role, ...(await health(role.admin)) }))),
-    withOutside(async (outside) => ({
-      topics: await topicRows(outside.broker),
-      stages: await lags(outside, config.topicPrefix),
-      serving: await servingNow(outside, config.topicPrefix),
-    })).catch(reasonOf),
+    withOutside((outside) => logStatus(outside, config.topicPrefix, sourcesOf(config))).catch(reasonOf),
     freshnessNow().catch(reasonOf),
     withSomeOutside(indexNow).catch(reasonOf),
   ])
@@ -83,42 +67,6 @@ async function health(admin: string): Promise<{ state: string; states: readonly 
   } catch {
     return { state: 'not running', states: [] }
   }
-}
-
-/** Offsets behind, by consumer group. A transactional stage keeps its position elsewhere: its staleness is under freshness. */
-async function lags(outside: Outside, prefix: string): Promise<{ group: string; topic: string; lag: number }[]> {
-  const { admin } = outside.broker
-  const names = (await admin.topics()).map(({ name }) => name)
-  const decided = await controlNow(outside, prefix)
-  const rows = []
-  for (const space of new Set(spacesIn(names))) {
-    const scope = { prefix, space }
-    const kept = [...rolesIn(decided, scope).keys()]
-    for (const processor of pipeline) {
-      if (processor.transactional) continue
-      // A group for each collection; the other stages have one.
-      const instances = processor === indexVectors ? kept.map((each) => instanceOf(each, scope)) : ['']
-      for (const instance of instances) {
-        const group = groupOf(scope, processor, instance)
-        for (const topic of processor.from.map((from) => nameIn(scope, from)).filter((name) => names.includes(name))) {
-          const committed = await admin.committed(group, topic)
-          if (committed.length === 0) continue
-          const lag = (await admin.offsets(topic)).reduce((sum, { partition, start, end }) => {
-            const next = committed.find((each) => each.partition === partition)?.offset ?? start
-            return sum + Math.max(0, end - next)
-          }, 0)
-          rows.push({ group, topic, lag })
-        }
-      }
-    }
-  }
-  return rows
-}
-
-async function servingNow(outside: Outside, prefix: string): Promise<string[]> {
-  const decided = await controlNow(outside, prefix)
-  const spaces = new Set(spacesIn((await outside.broker.admin.topics()).map(({ name }) => name)))
-  return [...spaces].map((space) => servingIn(decided, { prefix, space }))
 }
 
 async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number; complete: boolean }> {

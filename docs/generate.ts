@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { portsFrom } from '../infra/local/ports.ts'
 import { catalogue } from '../schemas/topics.ts'
 import {
+  adminConfig,
   callerConfig,
   gatewayConfig,
   platformConfig,
@@ -59,7 +60,11 @@ function ways(): string {
   return table(
     ['way in', 'scope', 'leads to'],
     [
-      ...routes.map(({ method, path, scopes, to }) => [`\`${method} ${path}\``, scopesOf(scopes), to]),
+      ...routes.map(({ method, path, scopes, to, forOperators }) => [
+        `\`${method} ${path}\``,
+        `${scopesOf(scopes)}${forOperators ? ', of the operators’ tenant' : ''}`,
+        to,
+      ]),
       ...Object.entries(needed).map(([type, scopes]) => [
         `\`${SOCKET_PATH}\`, message \`${type}\``,
         scopesOf(scopes),
@@ -148,6 +153,7 @@ function configuration(): string {
     worker: propertiesOf(workerConfig),
     query: propertiesOf(queryConfig),
     gateway: propertiesOf(gatewayConfig),
+    admin: propertiesOf(adminConfig),
     'command line': propertiesOf(callerConfig),
   }
   const shared = propertiesOf(platformConfig)
@@ -187,7 +193,7 @@ function defaultOf(name: string, { default: value }: Property): string {
 
 /** Metrics are declared where they are counted: found in the sources by their shape. */
 function metrics(): string {
-  const rows = ['worker', 'query', 'gateway', 'both'].flatMap((role) =>
+  const rows = ['worker', 'query', 'gateway', 'admin', 'both'].flatMap((role) =>
     sourcesIn(join(root, 'services', role === 'both' ? '' : role)).flatMap((source) =>
       [...source.matchAll(/new (Counter|Gauge|Histogram)\(\{([\s\S]*?)\n {2}\}\)/g)].map(([, kind, body = '']) => {
         const field = (name: string) => new RegExp(`${name}: '([^']*)'`).exec(body)?.[1] ?? ''
@@ -229,6 +235,8 @@ function ports(): string {
     connect: 'Kafka Connect, HTTP',
     workerMetrics: 'worker: `/metrics`, `/health/ready`, `/health/live`',
     queryMetrics: 'query service: `/metrics`, `/health/ready`, `/health/live`',
+    admin: 'admin service, for the gateway: HTTP',
+    adminMetrics: 'admin: `/metrics`, `/health/ready`, `/health/live`',
     gatewayMetrics: 'gateway: `/metrics`, `/health/ready`, `/health/live`',
     kafka: 'Kafka',
     controller: 'Kafka’s controller',

@@ -47,14 +47,14 @@ export async function hideLetters(ids: ReadonlySet<string>, world: EraseWorld): 
 
 /** What was done, by whom, for each name. */
 export async function writeActions(names: readonly string[], detail: string, world: EraseWorld): Promise<void> {
-  const { serde, scope, clock, by, send } = world
+  const { serde, scope, clock, by, requestId = null, send } = world
   await send(
     names.map(
       (subject): NewRecord => ({
         topic: nameIn(scope, actions),
         partition: partitionOf(subject, actions.partitions as number),
         key: subject,
-        value: serde.encode(actions, { at: clock.now(), by, what: 'erase', subject, detail }),
+        value: serde.encode(actions, { at: clock.now(), by, what: 'erase', subject, detail, requestId }),
       }),
     ),
   )

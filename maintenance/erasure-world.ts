@@ -26,6 +26,8 @@ export interface EraseWorld {
   readonly clock: Clock
   /** Who it is, for what is written down. */
   readonly by: string
+  /** The request that asked for it; null: it came from the command line. */
+  readonly requestId?: string | null
   /** Resolves when they are acknowledged. */
   send(records: readonly NewRecord[]): Promise<unknown>
 }

@@ -4,7 +4,7 @@
 export interface Action {
   /** When, ms since 1970. */
   at: number
-  /** Who: user@host for the command line, else the principal. */
+  /** Who: user@host for the command line, else tenant and subject of the principal, like acme key:k3wq7yh2m4ab. */
   by: string
   /** The command, like keys create. */
   what: string
@@ -12,6 +12,8 @@ export interface Action {
   subject: string
   /** One line more, without secrets. */
   detail: string
+  /** Of the request that asked for it, as the gateway's access log has it; null: it came from the command line. */
+  requestId: null | string
 }
 
 /** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, tenants/<tenant>, or sources/<source>. */

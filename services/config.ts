@@ -218,6 +218,14 @@ const credentialShape = {
     .describe('Origins of web pages that may call, with commas between, like https://app.example. Others are refused.'),
 }
 
+const operatorTenant = z
+  .string()
+  .regex(TENANT_NAME, TENANT_NAME_IN_WORDS)
+  .optional()
+  .describe(
+    'The operators’ tenant: its keys with the scope admin decide for every tenant, and for what concerns all. Default: nobody does over HTTP.',
+  )
+
 const limitShape = {
   requestsPerSecond: amount
     .default(50)
@@ -250,6 +258,7 @@ export const queryConfig = platformConfig.extend({
 
 export const gatewayConfig = platformConfig.extend({
   ...credentialShape,
+  operatorTenant,
   ...limitShape,
   gatewayHost: z
     .string()
@@ -265,6 +274,9 @@ export const gatewayConfig = platformConfig.extend({
   queryUpstreams: origins
     .optional()
     .describe('Instances of the query service, with commas between. Default: the local one.'),
+  adminUpstreams: origins
+    .optional()
+    .describe('Instances of the admin service, with commas between. Default: the local one.'),
   inferenceUpstreams: origins.default([]).describe('Instances of the inference service.'),
   orchestratorUpstreams: origins.default([]).describe('Instances of the orchestrator.'),
   bodyBytesMax: count.default(17 * 1024 * 1024).describe('Bound of a request’s body, bytes.'),
@@ -287,6 +299,15 @@ export const gatewayConfig = platformConfig.extend({
     .describe('Until a service begins its answer, ms; a wait may take 60 s.'),
 })
 
+export const adminConfig = platformConfig.extend({
+  adminPort: port.optional().describe('Port of administration over HTTP. Default: portBase + 82.'),
+  adminMetricsPort: port.optional().describe('Port of the admin service’s metrics and health. Default: portBase + 95.'),
+  engine: z.enum(['model', 'hash']).default('model').describe('As for the worker; both must agree.'),
+  internalSecret: credentialShape.internalSecret,
+  keysUnheardMsMax: credentialShape.keysUnheardMsMax,
+  operatorTenant,
+})
+
 /** Of whoever calls from outside: the command line. */
 export const callerConfig = platformConfig.extend({
   gatewayPort: port.optional().describe('As for the gateway.'),
@@ -305,10 +326,13 @@ export const callerConfig = platformConfig.extend({
 
 /** The names of all. */
 export const settings: readonly string[] = [
-  ...new Set([workerConfig, queryConfig, gatewayConfig, callerConfig].flatMap(({ shape }) => Object.keys(shape))),
+  ...new Set(
+    [workerConfig, queryConfig, gatewayConfig, adminConfig, callerConfig].flatMap(({ shape }) => Object.keys(shape)),
+  ),
 ]
 
 export type GatewayConfig = z.infer<typeof gatewayConfig>
+export type AdminConfig = z.infer<typeof adminConfig>
 type JwtConfig = Pick<GatewayConfig, 'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'jwtAlgorithms' | 'jwtTenantClaim'>
 
 /** Of a tenant that has none of its own. */
@@ -426,10 +450,14 @@ export function rolePorts({
   queryAdminPort,
   gatewayPort,
   gatewayAdminPort,
+  adminPort,
+  adminMetricsPort,
 }: PortSettings): RolePorts {
   return {
     gateway: gatewayPort ?? portBase + 43,
     gatewayAdmin: gatewayAdminPort ?? portBase + 94,
+    admin: adminPort ?? portBase + 82,
+    adminMetrics: adminMetricsPort ?? portBase + 95,
     worker: workerPort ?? portBase + 90,
     query: queryPort ?? portBase + 80,
     queryAdmin: queryAdminPort ?? portBase + 91,
@@ -443,6 +471,8 @@ interface PortSettings {
   readonly queryAdminPort?: number | undefined
   readonly gatewayPort?: number | undefined
   readonly gatewayAdminPort?: number | undefined
+  readonly adminPort?: number | undefined
+  readonly adminMetricsPort?: number | undefined
 }
 
 interface RolePorts {
@@ -450,6 +480,10 @@ interface RolePorts {
   readonly gateway: number
   /** Metrics and health. */
   readonly gatewayAdmin: number
+  /** Administration, behind the gateway. */
+  readonly admin: number
+  /** Metrics and health. */
+  readonly adminMetrics: number
   /** Metrics and health. */
   readonly worker: number
   /** WebSocket. */

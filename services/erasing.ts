@@ -5,6 +5,7 @@ import { actions, catalogue, control, documents, vectors } from '../schemas/topi
 import { systemClock } from '../streams/clock.ts'
 import { Fatal } from '../streams/errors.ts'
 import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
+import type { Decider } from './administration.ts'
 import type { PlatformConfig } from './config.ts'
 import { openEpochs } from './epoch.ts'
 import { type Outside, openOutside } from './outside.ts'
@@ -15,18 +16,18 @@ export interface Erasing extends EraseWorld {
 }
 
 /** The world of an erasure: the log, and every collection of every space that Qdrant has under our prefix. `space`: the configured one. */
-export async function openErasing(config: PlatformConfig, space: string, by: string): Promise<Erasing> {
+export async function openErasing(config: PlatformConfig, space: string, decider: Decider): Promise<Erasing> {
   const sources = sourcesOf(config)
   const outside = openOutside(config, { clientId: 'freshet-erase' })
   try {
-    return await openWith(outside, { prefix: config.topicPrefix, space }, sources, by)
+    return await openWith(outside, { prefix: config.topicPrefix, space }, sources, decider)
   } catch (error) {
     await outside.close()
     throw error
   }
 }
 
-async function openWith(outside: Outside, scope: Scope, sources: readonly Topic[], by: string): Promise<Erasing> {
+async function openWith(outside: Outside, scope: Scope, sources: readonly Topic[], decider: Decider): Promise<Erasing> {
   const { broker } = outside
   const serde = outside.serde(scope)
   await broker.admin.ready(READY_MS)
@@ -61,7 +62,7 @@ async function openWith(outside: Outside, scope: Scope, sources: readonly Topic[
     sources,
     indexes,
     clock: systemClock,
-    by,
+    ...decider,
     send: (records) => producer.send(records),
     async close() {
       await Promise.all([producer.close(), epochs.close()])

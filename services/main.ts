@@ -1,5 +1,5 @@
 import { Fatal, reasonOf } from '../streams/errors.ts'
-import { gatewayConfig, loadConfig, queryConfig, workerConfig } from './config.ts'
+import { adminConfig, gatewayConfig, loadConfig, queryConfig, workerConfig } from './config.ts'
 
 /** `node services/main.ts <role>`: one program, one image, role by argument. */
 const roles: Record<string, () => Promise<void>> = {
@@ -11,9 +11,17 @@ const roles: Record<string, () => Promise<void>> = {
     const { runQuery } = await import('./query/query.ts')
     await runQuery(loadConfig(queryConfig, { env: process.env }))
   },
+  async admin() {
+    const { runAdmin } = await import('./admin/admin.ts')
+    await runAdmin(loadConfig(adminConfig, { env: process.env }))
+  },
   async gateway() {
     const { runGateway } = await import('./gateway/gateway.ts')
     await runGateway(loadConfig(gatewayConfig, { env: process.env }))
+  },
+  async all() {
+    const { runAll } = await import('./all.ts')
+    await runAll(process.env)
   },
 }
 

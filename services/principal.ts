@@ -49,6 +49,10 @@ export const noOwnLimits: OwnLimits = {
   generatedTokensPerMinute: null,
 }
 
+/** Who decides for the whole platform: whoever has the scope `admin` in the operators' tenant, if there is one. */
+export const isOperator = ({ tenant, scopes }: Principal, operatorTenant: string | undefined): boolean =>
+  tenant === operatorTenant && scopes.includes('admin')
+
 /** May do everything in its tenant. */
 export const wholeTenant = (tenant: string, subject: string): Principal => ({
   tenant,

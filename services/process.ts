@@ -45,44 +45,27 @@ export async function openFrame({ role, host, adminPort, logLevel }: FrameOption
     ...checks.map((check) => check()).filter((reason) => reason !== null),
     ...blockedBy(states.present(), Date.now()),
   ]
-  const server = await listenAdmin(host, adminPort, metrics, missing, () => states.present())
-  let ending = false
 
-  const end = async (code: number): Promise<void> => {
-    if (ending) return
-    ending = true
+  let server: Server | undefined
+  const close = async (): Promise<void> => {
     const forced = setTimeout(() => {
       log.error(`did not stop within ${CLOSE_MS_MAX} ms`)
       process.exit(1)
     }, CLOSE_MS_MAX)
-    for (const close of closers.reverse())
-      await close().catch((error) => log.warn({ reason: reasonOf(error) }, 'while stopping'))
+    for (const each of closers.reverse())
+      await each().catch((error) => log.warn({ reason: reasonOf(error) }, 'while stopping'))
     clearTimeout(forced)
-    server.closeAllConnections()
-    server.close()
-    log.info({ code }, 'stopped')
-    process.exitCode = code
-    // Clients of others may hold handles open (sockets of a broker that is gone): what was to be said is said.
-    setTimeout(() => process.exit(code), EXIT_MS_MAX).unref()
+    server?.closeAllConnections()
+    server?.close()
+    log.info('stopped')
   }
-
   const fail = (error: Error): void => {
     if (!ending) log.fatal({ reason: reasonOf(error), stack: error.stack }, `${role} cannot go on: ${reasonOf(error)}`)
     void end(1)
   }
-  process.on('SIGTERM', () => void end(0))
-  process.on('SIGINT', () => void end(0))
-  /**
-   * What is under way is half done: nothing is closed in order, as after a kill -9. To commit that the tasks came to a clean end would
-   * hide the record that did this from those who count crashes, and it would do so for ever.
-   */
-  const crash = (reason: unknown): void => {
-    const stack = reason instanceof Error ? reason.stack : undefined
-    log.fatal({ reason: reasonOf(reason), stack }, `nobody caught an error of ${role}: ${reasonOf(reason)}`)
-    if (!ending) process.exit(1)
-  }
-  process.on('uncaughtException', crash)
-  process.on('unhandledRejection', crash)
+  if (present.length === 0) follow(process)
+  present.push({ role, log, close })
+  server = await listenAdmin(host, adminPort, metrics, missing, () => states.present())
 
   return {
     role,
@@ -95,6 +78,42 @@ export async function openFrame({ role, host, adminPort, logLevel }: FrameOption
   }
 }
 
+/** Of this process: one, or one of each role of `all`. */
+const present: { readonly role: string; readonly log: pino.Logger; close(): Promise<void> }[] = []
+let ending = false
+
+/** Once for the whole process: where one role cannot go on, none does. */
+async function end(code: number): Promise<void> {
+  if (ending) return
+  ending = true
+  // Who was opened last is closed first: the door before what is behind it.
+  for (const { close } of present.reverse()) await close()
+  process.exitCode = code
+  // Clients of others may hold handles open (sockets of a broker that is gone): what was to be said is said.
+  setTimeout(() => process.exit(code), EXIT_MS_MAX).unref()
+}
+
+function follow(own: NodeJS.Process): void {
+  own.on('SIGTERM', () => void end(0))
+  own.on('SIGINT', () => void end(0))
+  /**
+   * What is under way is half done: nothing is closed in order, as after a kill -9. To commit that the tasks came to a clean end would
+   * hide the record that did this from those who count crashes, and it would do so for ever.
+   */
+  const crash = (reason: unknown): void => {
+    const stack = reason instanceof Error ? reason.stack : undefined
+    const roles = present.map(({ role }) => role).join(', ')
+    present[0]!.log.fatal(
+      { reason: reasonOf(reason), stack },
+      `nobody caught an error of ${roles}: ${reasonOf(reason)}`,
+    )
+    if (!ending) own.exit(1)
+  }
+  own.on('uncaughtException', crash)
+  own.on('unhandledRejection', crash)
+}
+
+/** Of one role. */
 const CLOSE_MS_MAX = 15_000
 const EXIT_MS_MAX = 1_000
 

@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { portsFrom } from '../infra/local/ports.ts'
 import {
+  adminConfig,
   gatewayConfig,
   isSecret,
   loadConfig,
@@ -63,6 +64,7 @@ test('the compose file is sound, and has every part', () => {
 
   assert.deepEqual(parsed.errors, [])
   assert.deepEqual(names, [
+    'admin',
     'connect',
     'gateway',
     'kafka',
@@ -95,12 +97,13 @@ test('every port is on the loopback, and is the one that the local stack has', (
     published.filter(([host, port = '']) => host !== '127.0.0.1' || !known.includes(port)),
     [],
   )
-  // The gateway alone reaches the query service.
+  // The gateway alone reaches the services behind it.
+  const { query, admin } = portsFrom(18_000)
   assert.equal(
-    published.some(([, port]) => port === String(portsFrom(18_000).query)),
+    published.some(([, port]) => [query, admin].map(String).includes(port!)),
     false,
   )
-  assert.ok(published.length >= known.length - 2)
+  assert.ok(published.length >= known.length - 3)
 })
 
 test('whatever runs on says when it is ready, and what waits for it waits for that', () => {
@@ -133,7 +136,7 @@ test('every volume is declared, and every file that is mounted is there', () => 
 })
 
 test('the settings of our services are settings, with values that they take', () => {
-  const schemas = { worker: workerConfig, query: queryConfig, gateway: gatewayConfig }
+  const schemas = { worker: workerConfig, query: queryConfig, admin: adminConfig, gateway: gatewayConfig }
 
   for (const [name, { environment, command }] of ours) {
     const schema = schemas[command?.[0] as keyof typeof schemas]
@@ -159,7 +162,7 @@ test('the settings of our services are settings, with values that they take', ()
   }
   assert.deepEqual(
     ours.map(([, { command }]) => command?.[0]),
-    ['worker', 'query', 'gateway'],
+    ['worker', 'query', 'admin', 'gateway'],
   )
 })
 

@@ -36,6 +36,8 @@ export interface DoorOptions {
 
 /** What the gateway of a test signs principals with. */
 export const doorSecret = 'of the tests, and of nothing else at all'
+/** The tenant whose keys decide for all. */
+export const OPERATORS = 'operators'
 export const PAGE = 'https://app.example'
 
 export async function openDoor(t: TestContext, options: DoorOptions): Promise<Door> {
@@ -52,6 +54,7 @@ export async function openDoor(t: TestContext, options: DoorOptions): Promise<Do
     admission: new Admission({
       authentication,
       origins: [PAGE],
+      operatorTenant: OPERATORS,
       requestsPerSecond: options.requestsPerSecond ?? 1_000,
       instances: 1,
       ...(guesses && { guesses }),

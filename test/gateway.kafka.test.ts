@@ -6,15 +6,23 @@ import { after, before, test } from 'node:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { WebSocket } from 'ws'
 import { connect } from '../client/client.ts'
+import type { Action } from '../schemas/records.ts'
+import { actions } from '../schemas/topics.ts'
+import { routes, SOCKET_SCOPES } from '../services/gateway/routes.ts'
 import { type Scope, scopes } from '../services/principal.ts'
-import { openPlatform, type Platform, type QueryRole, signed } from './platform.ts'
+import { needed } from '../services/query/operations.ts'
+import { openPlatform, type Platform, type QueryRole, type Role, signed } from './platform.ts'
+import { valuesOf } from './topic-records.ts'
 import { until } from './until.ts'
 
 /** The door on real processes: keys in Kafka, a JWT of an issuer of our own, two instances of the query service behind. */
 let platform: Platform
+let worker: Role
 let queries: QueryRole[]
 let gateway: QueryRole
 let url: string
+/** Made on the command line; it makes all others. */
+let operator: Key
 const issuer = await generateKeyPair('ES256')
 const jwks = createServer(async (_request, response) => {
   const key = { ...(await exportJWK(issuer.publicKey)), kid: 'one', alg: 'ES256' }
@@ -31,10 +39,19 @@ before(async () => {
     FRESHET_ORIGINS: 'https://app.example',
   }
   platform = await openPlatform()
-  await platform.worker()
+  worker = await platform.worker()
+  const admin = await platform.admin({ FRESHET_OPERATOR_TENANT: 'operators' })
   queries = [await platform.query({ ...signed, ...credentials }), await platform.query({ ...signed, ...credentials })]
-  gateway = await platform.gateway(queries, credentials)
+  gateway = await platform.gateway(queries, {
+    ...credentials,
+    FRESHET_ADMIN_UPSTREAMS: admin.url,
+    FRESHET_OPERATOR_TENANT: 'operators',
+  })
   url = gateway.url.replace(/^ws/, 'http').replace('/v1/ws', '')
+  const command = platform.freshet('keys', 'create', 'operator', '--tenant', 'operators', '--scopes', 'admin', '--json')
+  await command.ended
+  operator = JSON.parse(command.log()) as Key
+  await known(operator)
 })
 after(async () => {
   await platform[Symbol.asyncDispose]()
@@ -46,43 +63,95 @@ interface Key {
   readonly apiKey: string
 }
 
-async function keyFor(tenant: string, ...own: Scope[]): Promise<Key> {
-  const scopesOf = own.length === 0 ? [] : ['--scopes', own.join(',')]
-  const command = platform.freshet('keys', 'create', `of ${tenant}`, '--tenant', tenant, ...scopesOf, '--json')
-  await command.ended
-  const key = JSON.parse(command.log()) as Key
-  await until('the gateway knows the key', async () => (await ask('/v1/wait', key, {})).status !== 401, 10_000)
+/** A key that is not known yet is a guess to the gateway, which takes few of them. */
+const GUESS_EVERY_MS = 400
+const statusOf = async (key: Key) => (await ask('/v1/wait', key, {})).status
+const known = (key: Key) =>
+  until('the gateway knows the key', async () => (await statusOf(key)) !== 401, 10_000, GUESS_EVERY_MS)
+const unknown = (key: Key) =>
+  until('the gateway knows that the key is revoked', async () => (await statusOf(key)) === 401, 10_000)
+
+async function keyFor(tenant: string, scopesOf: readonly Scope[], groups: readonly string[] = ['*']): Promise<Key> {
+  const made = await ask('/v1/admin/keys', operator, { name: `of ${tenant}`, tenant, scopes: scopesOf, groups })
+  const key = (await made.json()) as Key
+  assert.equal(made.status, 201, JSON.stringify(key))
+  await known(key)
   return key
 }
 
 const ask = (path: string, { apiKey }: { apiKey: string }, body: object) =>
   fetch(`${url}${path}`, { method: 'POST', headers: { 'x-api-key': apiKey }, body: JSON.stringify(body) })
 
-test('each scope opens its own operations and no other', async () => {
+const bodies: Readonly<Record<string, object>> = {
+  '/v1/search': { query: 'a' },
+  '/v1/documents': { documents: [{ id: 'matrix', text: 'A document of the matrix.' }] },
+  '/v1/wait': { after: 'not a token' },
+  '/v1/admin/keys': { name: '' },
+  '/v1/admin/erasures': { documents: [] },
+}
+const messages: Readonly<Record<keyof typeof needed, object>> = {
+  search: bodies['/v1/search']!,
+  publish: bodies['/v1/documents']!,
+  wait: bodies['/v1/wait']!,
+}
+
+test('each scope opens its own routes and operations and no other', async () => {
   const keys = new Map<Scope, Key>()
-  for (const scope of scopes) keys.set(scope, await keyFor('acme', scope))
-  const operations = {
-    '/v1/search': { body: { query: 'a' }, scopes: ['search'] },
-    '/v1/documents': {
-      body: { documents: [{ id: 'matrix', text: 'A document of the matrix.' }] },
-      scopes: ['publish'],
-    },
-    '/v1/wait': { body: { after: 'not a token' }, scopes: ['search', 'publish'] },
-  }
-  const statuses: Record<string, number> = {}
+  for (const scope of scopes) keys.set(scope, await keyFor('acme', [scope]))
+  const served = routes.filter(({ to }) => to === 'query' || to === 'admin')
 
-  for (const [path, { body }] of Object.entries(operations))
-    for (const [scope, key] of keys) statuses[`${scope} ${path}`] = (await ask(path, key, body)).status
-
-  for (const [path, { scopes: needed }] of Object.entries(operations))
-    for (const scope of scopes) {
-      const good = path === '/v1/wait' ? 400 : 200
-      assert.equal(statuses[`${scope} ${path}`], needed.includes(scope) ? good : 403, `${scope} ${path}`)
+  for (const [scope, { apiKey }] of keys) {
+    for (const { method, path, scopes: own, forOperators } of served) {
+      const body = method === 'POST' ? { body: JSON.stringify(bodies[path]) } : {}
+      const address = `${url}${path.replace(':id', 'abcdefghijkl')}`
+      const { status } = await fetch(address, { method, headers: { 'x-api-key': apiKey }, ...body })
+      const isOpen = own.includes(scope) && !forOperators
+      assert.equal(status === 403, !isOpen, `${scope} at ${method} ${path} is answered ${status}`)
+      assert.notEqual(status, 401)
     }
+    const socket = new WebSocket(gateway.url, ['freshet.v1+json'], { headers: { 'x-api-key': apiKey } })
+    socket.on('error', () => {})
+    const opened = await Promise.race([
+      once(socket, 'message').then(() => true),
+      once(socket, 'unexpected-response').then(() => false),
+    ])
+    assert.equal(opened, SOCKET_SCOPES.includes(scope), `${scope} opens a WebSocket`)
+    if (!opened) continue
+    for (const [type, own] of Object.entries(needed)) {
+      socket.send(JSON.stringify({ type, id: type, ...messages[type as keyof typeof needed] }))
+      const [answer] = await once(socket, 'message')
+      const { code } = JSON.parse(String(answer)) as { code?: string }
+      assert.equal(code === 'forbidden', !own.includes(scope), `${scope}: ${type} is answered ${String(answer)}`)
+    }
+    socket.terminate()
+  }
+})
+
+test('what an administrator decides over HTTP is in force at once, and written down with who it was and which request', async () => {
+  const admin = await keyFor('acme', ['admin'])
+  const made = await ask('/v1/admin/keys', admin, { name: 'made over HTTP', scopes: ['search'] })
+  const key = (await made.json()) as Key
+  await known(key)
+  const before = await ask('/v1/search', key, { query: 'a' })
+
+  const revoked = await fetch(`${url}/v1/admin/keys/${key.id}`, {
+    method: 'DELETE',
+    headers: { 'x-api-key': admin.apiKey },
+  })
+  await unknown(key)
+  const status = await fetch(`${url}/v1/admin/status`, { headers: { 'x-api-key': operator.apiKey } })
+  const written = (await valuesOf<Action>(platform, actions)).filter(({ subject }) => subject === `keys/${key.id}`)
+
+  assert.deepEqual([made.status, before.status, revoked.status, status.status], [201, 200, 200, 200])
+  const requestIds = [made, revoked].map(({ headers }) => headers.get('x-request-id'))
+  assert.deepEqual(
+    written.map(({ what, by, requestId }) => ({ what, by, requestId })),
+    ['keys create', 'keys revoke'].map((what, i) => ({ what, by: `acme key:${admin.id}`, requestId: requestIds[i] })),
+  )
 })
 
 test('what one tenant publishes another never sees, whatever it sends along', async () => {
-  const [acme, zenith] = [await keyFor('acme', 'search', 'publish'), await keyFor('zenith', 'search', 'publish')]
+  const [acme, zenith] = [await keyFor('acme', ['search', 'publish']), await keyFor('zenith', ['search', 'publish'])]
   const mine = await connect(gateway.url, { apiKey: acme.apiKey })
   const { token, documents } = await mine.publish([{ id: 'plan', text: 'The secret plan of acme.' }], {
     ack: 'indexed',
@@ -108,8 +177,45 @@ test('what one tenant publishes another never sees, whatever it sends along', as
   assert.equal(found.hits[0]?.documentId, 'plan')
 })
 
+test('a document with an acl is shown to those in its groups and no other, also when only the acl has changed', async () => {
+  const [publisher, hr, it, zenith] = [
+    await keyFor('acme', ['search', 'publish']),
+    await keyFor('acme', ['search'], ['hr']),
+    await keyFor('acme', ['search'], ['it']),
+    await keyFor('zenith', ['search'], ['hr', 'it']),
+  ]
+  const publish = async (acl: string[] | null): Promise<string> => {
+    const documents = [{ id: 'salaries', text: 'What salaries there are at the company.', acl }]
+    const answer = await ask('/v1/documents', publisher, { documents, ack: 'indexed' })
+    return ((await answer.json()) as { token: string }).token
+  }
+  const seenBy = async (key: Key, token: string): Promise<boolean> => {
+    const searches = [{ query: 'salaries at the company' }, { query: { like: 'acme/salaries' }, mode: 'dense' }]
+    const [answer, like] = await Promise.all(
+      searches.map((search) => ask('/v1/search', key, { ...search, freshness: { after: token } })),
+    )
+    const { hits } = (await answer!.json()) as { hits: { documentId: string }[] }
+    const found = hits.some(({ documentId }) => documentId === 'salaries')
+    assert.equal(like!.status, found ? 200 : 404)
+    return found
+  }
+  const everybody = async (token: string) => Promise.all([publisher, hr, it, zenith].map((key) => seenBy(key, token)))
+  const embedded = () => worker.metric('freshet_chunks_total', { from: 'model' })
+
+  const forHr = await everybody(await publish(['hr']))
+  const before = await embedded()
+  const forIt = await everybody(await publish(['it']))
+  const forAll = await everybody(await publish(null))
+
+  assert.deepEqual(forHr, [true, true, false, false])
+  assert.deepEqual(forIt, [true, false, true, false])
+  assert.deepEqual(forAll, [true, true, true, false])
+  assert.ok(before > 0)
+  assert.equal(await embedded(), before)
+})
+
 test('a key that is revoked ends its connections, everywhere, within a second', async () => {
-  const key = await keyFor('acme', 'search')
+  const key = await keyFor('acme', ['search'])
   const sockets = Array.from(
     { length: 4 },
     () => new WebSocket(gateway.url, ['freshet.v1+json'], { headers: { 'x-api-key': key.apiKey } }),
@@ -162,7 +268,7 @@ test('a JWT of the issuer opens the door as long as it is good, and a page shows
 })
 
 test('with one of two instances gone, every search is answered', async () => {
-  const key = await keyFor('acme', 'search')
+  const key = await keyFor('acme', ['search'])
   const [first] = queries
 
   await first!.kill('SIGKILL')

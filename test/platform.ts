@@ -42,8 +42,12 @@ export interface Platform extends AsyncDisposable {
   serving(): Promise<string>
   worker(env?: Readonly<Record<string, string>>): Promise<Role>
   query(env?: Readonly<Record<string, string>>): Promise<QueryRole>
+  /** For a gateway. */
+  admin(env?: Readonly<Record<string, string>>): Promise<QueryRole>
   /** Before these instances of the query service, which must be given `signed`. */
   gateway(queries: readonly QueryRole[], env?: Readonly<Record<string, string>>): Promise<QueryRole>
+  /** Every role in one process; `url` is the gateway's. */
+  all(env?: Readonly<Record<string, string>>): Promise<QueryRole>
   /** A client of the query service that was started last. */
   client(): Promise<Client>
   /** The `freshet` command on this platform. */
@@ -118,7 +122,7 @@ export async function openPlatform({
   const argsOf = (role: string): string[] =>
     role === 'worker' && workerFile !== undefined ? [workerFile] : ['services/main.ts', role]
   const start = async (
-    role: 'worker' | 'query' | 'gateway',
+    role: 'worker' | 'query' | 'gateway' | 'admin' | 'all',
     adminPort: number,
     more: Readonly<Record<string, string>>,
   ): Promise<Role> => {
@@ -165,6 +169,37 @@ export async function openPlatform({
       })
       await serde.register(catalogue)
       queryUrl = `ws://127.0.0.1:${port}`
+      return { ...role, url: queryUrl }
+    },
+    async admin(more = {}) {
+      const [port, metricsPort] = [await freePort(), await freePort()]
+      const role = await start('admin', metricsPort, {
+        FRESHET_ADMIN_PORT: String(port),
+        FRESHET_ADMIN_METRICS_PORT: String(metricsPort),
+        FRESHET_INTERNAL_SECRET: internalSecret,
+        ...more,
+      })
+      return { ...role, url: `http://127.0.0.1:${port}` }
+    },
+    async all(more = {}) {
+      const names = [
+        'GATEWAY_PORT',
+        'GATEWAY_ADMIN_PORT',
+        'QUERY_PORT',
+        'QUERY_ADMIN_PORT',
+        'ADMIN_PORT',
+        'ADMIN_METRICS_PORT',
+        'WORKER_PORT',
+      ]
+      const ports: Record<string, string> = {}
+      for (const name of names) ports[`FRESHET_${name}`] = String(await freePort())
+      const role = await start('all', Number(ports.FRESHET_GATEWAY_ADMIN_PORT), { ...ports, ...more })
+      for (const name of ['QUERY_ADMIN_PORT', 'ADMIN_METRICS_PORT', 'WORKER_PORT'])
+        await role.ready(() =>
+          requireOk(`http://127.0.0.1:${ports[`FRESHET_${name}`]}/health/ready`, AbortSignal.timeout(2_000)),
+        )
+      await serde.register(catalogue)
+      queryUrl = `ws://127.0.0.1:${ports.FRESHET_GATEWAY_PORT}/v1/ws`
       return { ...role, url: queryUrl }
     },
     async gateway(queries, more = {}) {

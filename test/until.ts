@@ -5,6 +5,7 @@ export async function until(
   what: string,
   condition: () => Promise<boolean | string> | boolean | string,
   msMax = 30_000,
+  lookEveryMs = LOOK_EVERY_MS,
 ): Promise<void> {
   const deadline = performance.now() + msMax
   for (;;) {
@@ -12,7 +13,7 @@ export async function until(
     if (seen === true) return
     if (performance.now() > deadline)
       throw new Error(`not within ${msMax} ms: ${what}${typeof seen === 'string' ? `; last seen: ${seen}` : ''}`)
-    await delay(LOOK_EVERY_MS)
+    await delay(lookEveryMs)
   }
 }
 

@@ -9,11 +9,13 @@ export interface Ports {
   readonly qdrant: number
   readonly query: number
   readonly gateway: number
+  readonly admin: number
   readonly registry: number
   readonly connect: number
   readonly workerMetrics: number
   readonly queryMetrics: number
   readonly gatewayMetrics: number
+  readonly adminMetrics: number
   readonly kafka: number
   readonly controller: number
 }
@@ -28,10 +30,12 @@ export function portsFrom(base: number): Ports {
     gateway: base + 43,
     query: base + 80,
     registry: base + 81,
+    admin: base + 82,
     connect: base + 83,
     workerMetrics: base + 90,
     queryMetrics: base + 91,
     gatewayMetrics: base + 94,
+    adminMetrics: base + 95,
     kafka: base + 92,
     controller: base + 93,
   }

@@ -1,7 +1,7 @@
 import type { Authentication } from '../authentication.ts'
 import { credentialIn } from '../authentication.ts'
 import { Buckets, type Limit, rateHeaders } from '../limits.ts'
-import type { Principal, Scope } from '../principal.ts'
+import { isOperator, type Principal, type Scope } from '../principal.ts'
 import { Refusal } from './refusal.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
@@ -9,6 +9,7 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 export interface AdmissionPorts {
   readonly authentication: Authentication
   readonly origins: readonly string[]
+  readonly operatorTenant?: string | undefined
   /** Requests a second of who has no limit of its own. */
   readonly requestsPerSecond: number
   /** Gateways that share the limits: each admits its part. */
@@ -65,6 +66,15 @@ export class Admission {
       403,
       'scope_missing',
       `the credential has ${scopes.length === 0 ? 'no scope' : scopes.join(', ')}, and ${wanted.join(' or ')} is needed`,
+    )
+  }
+
+  checkOperator(principal: Principal): void {
+    if (isOperator(principal, this.#ports.operatorTenant)) return
+    throw new Refusal(
+      403,
+      'operators_only',
+      'this concerns every tenant: it is for the keys of FRESHET_OPERATOR_TENANT',
     )
   }
 

@@ -5,11 +5,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import tls from 'node:tls'
+import { authority, signedBy } from '../../infra/local/secure/certificates.ts'
 import { Fatal } from '../../streams/errors.ts'
 import { openDoor } from '../../test/door.ts'
-import { selfSigned } from '../../test/self-signed.ts'
 import { until } from '../../test/until.ts'
 import { certificate } from './certificate.ts'
+
+const ca = authority('the authority of a test', new Date())
+
+function certified(name: string): { cert: string; key: string } {
+  const { certificate: cert, key } = signedBy(ca, name, ['localhost', '127.0.0.1'], new Date())
+  return { cert, key }
+}
 
 /** A gateway with the certificate in these files, which are looked at often. */
 async function opened(t: TestContext) {
@@ -19,7 +26,7 @@ async function opened(t: TestContext) {
     writeFileSync(keyPath, key)
     writeFileSync(certPath, cert)
   }
-  put(selfSigned('first'))
+  put(certified('first'))
   const files = certificate(certPath, keyPath, 20)
   const door = await openDoor(t, {
     authentication: { identify: async () => ({ refused: 'nobody is known' }) },
@@ -69,7 +76,7 @@ test('a renewed certificate is shown to whoever connects from now on, and open c
   const before = await connected(port)
   const first = await asked(before)
 
-  put(selfSigned('second'))
+  put(certified('second'))
   await until('it is renewed', async () => renewals.length > 0)
   const name = await nameSeenBy(port)
   const second = await asked(before)
@@ -82,7 +89,7 @@ test('a renewed certificate is shown to whoever connects from now on, and open c
 
 test('a new file that is no certificate, or not of its key, is refused and told, and the former stays', async (t) => {
   const { port, put, renewals, refusals } = await opened(t)
-  const [other, another] = [selfSigned('other'), selfSigned('another')]
+  const [other, another] = [certified('other'), certified('another')]
 
   put({ cert: 'half a certifi', key: other.key })
   await until('the first is refused', async () => refusals.length === 1)
@@ -103,7 +110,7 @@ test('TLS older than 1.2 is refused, also after a renewal', async (t) => {
   const versions: (string | null)[] = []
 
   const outcomes = [await connected(port, old).then(() => 'taken', String)]
-  put(selfSigned('second'))
+  put(certified('second'))
   await until('it is renewed', async () => renewals.length > 0)
   outcomes.push(await connected(port, old).then(() => 'taken', String))
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {

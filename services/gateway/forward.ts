@@ -67,7 +67,8 @@ export class Forwarder {
           ...(asked.body !== undefined && asked.body.length > 0 && { body: asked.body }),
           signal: asked.signal,
         })
-        const failed = answer.statusCode === 502 || answer.statusCode === 504
+        // A 504 of a service is its answer: what the caller would wait for did not come in the time that the caller gave.
+        const failed = answer.statusCode === 502
         if (failed && this.#mayRepeat(route, attempts, true)) {
           end(true)
           await answer.body.dump()

@@ -121,7 +121,9 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   })
 
   frame.ready(() => {
-    const silent = [...pools].find(([, { upstreams }]) => upstreams.instances.every(({ healthy }) => !healthy))
+    // Whoever searches needs no administration.
+    const serving = [...pools].filter(([role]) => role !== 'admin')
+    const silent = serving.find(([, { upstreams }]) => upstreams.instances.every(({ healthy }) => !healthy))
     return silent === undefined ? null : `no instance of ${silent[0]} answers its health check`
   })
 
@@ -139,6 +141,7 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
         now,
       }),
       origins: config.origins,
+      operatorTenant: config.operatorTenant,
       requestsPerSecond: config.requestsPerSecond,
       instances: config.limitInstances,
       now,
@@ -207,6 +210,7 @@ function certificateOf({ tlsCert, tlsKey }: GatewayConfig) {
 function upstreamsOf(config: GatewayConfig): Record<UpstreamRole, readonly string[]> {
   return {
     query: config.queryUpstreams ?? [`http://127.0.0.1:${rolePorts(config).query}`],
+    admin: config.adminUpstreams ?? [`http://127.0.0.1:${rolePorts(config).admin}`],
     inference: config.inferenceUpstreams,
     orchestrator: config.orchestratorUpstreams,
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { IncomingHttpHeaders } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { type Credentials, openCredentials } from '../../test/credentials.ts'
-import { type Door, doorSecret, openDoor, openService, PAGE, raw, type Service } from '../../test/door.ts'
+import { type Door, doorSecret, OPERATORS, openDoor, openService, PAGE, raw, type Service } from '../../test/door.ts'
 import { PRINCIPAL_HEADER, type Scope, scopes, verifyPrincipal } from '../principal.ts'
 import { type Route, routes, SOCKET_PATH, SOCKET_SCOPES, type UpstreamRole } from './routes.ts'
 
@@ -19,6 +19,8 @@ interface Way {
   /** Of the paths that it stands for. */
   readonly pattern: RegExp
   readonly scopes: readonly Scope[]
+  /** It concerns every tenant. */
+  readonly forOperators: boolean
   readonly takesBody: boolean
   /** Headers that every request of this way has. */
   readonly own: Readonly<Record<string, string>>
@@ -32,12 +34,13 @@ const HANDSHAKE = {
   'sec-websocket-protocol': 'freshet.v1+json',
 }
 
-const wayOf = ({ method, path, scopes }: Route): Way => ({
+const wayOf = ({ method, path, scopes, forOperators }: Route): Way => ({
   name: `${method} ${path}`,
   method,
   path: path.replace('*', 'minilm/infer').replace(/:[a-z]+/g, 'abcdefghijkl'),
   pattern: new RegExp(`^${path.replace('*', '.*').replace(/:[a-z]+/g, '[^/]+')}$`),
   scopes,
+  forOperators,
   takesBody: method === 'POST' || method === 'PUT',
   own: {},
 })
@@ -47,6 +50,7 @@ const socket: Way = {
   path: SOCKET_PATH,
   pattern: new RegExp(`^${SOCKET_PATH}$`),
   scopes: SOCKET_SCOPES,
+  forOperators: false,
   takesBody: false,
   own: HANDSHAKE,
 }
@@ -114,20 +118,23 @@ test('every set of scopes opens what is declared for it, and every other way is 
   const { port, credentials, reached } = await world(t)
   let checked = 0
 
-  for (const own of everySet) {
-    const headers = { 'x-api-key': credentials.key(own) }
-    for (const way of ways) {
-      const before = reached()
-      const status = await statusOf(port, requestOf(way, headers))
-      const mayEnter = way.scopes.some((scope) => own.includes(scope))
-      const good = way === socket ? 101 : 200
-      assert.equal(status, mayEnter ? good : 403, `${way.name} with ${own.join(' ') || 'no scope'}`)
-      assert.equal(reached() - before, mayEnter ? 1 : 0, `${way.name} with ${own.join(' ') || 'no scope'}`)
-      checked++
+  for (const own of everySet)
+    for (const tenant of ['acme', OPERATORS]) {
+      const headers = { 'x-api-key': credentials.key(own, { tenant }) }
+      for (const way of ways) {
+        const before = reached()
+        const status = await statusOf(port, requestOf(way, headers))
+        const isDeclared = way.scopes.some((scope) => own.includes(scope))
+        const mayEnter = isDeclared && (!way.forOperators || (tenant === OPERATORS && own.includes('admin')))
+        const good = way === socket ? 101 : 200
+        const what = `${way.name} of ${tenant} with ${own.join(' ') || 'no scope'}`
+        assert.equal(status, mayEnter ? good : 403, what)
+        assert.equal(reached() - before, mayEnter ? 1 : 0, what)
+        checked++
+      }
     }
-  }
 
-  assert.equal(checked, 64 * (routes.length + 1))
+  assert.equal(checked, 2 * 64 * (routes.length + 1))
 })
 
 test('no verb but the declared ones leads anywhere', async (t) => {
@@ -138,7 +145,7 @@ test('no verb but the declared ones leads anywhere', async (t) => {
   for (const path of paths)
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']) {
       if (ways.some((way) => way.pattern.test(path) && way.method === method)) continue
-      const way: Way = { name: '', method, path, pattern: /^/, scopes, takesBody: false, own: {} }
+      const way: Way = { name: '', method, path, pattern: /^/, scopes, forOperators: false, takesBody: false, own: {} }
       const status = await statusOf(port, requestOf(way, headers))
       // A server that is no proxy ends the connection of CONNECT.
       assert.ok(status === 404 || (method === 'CONNECT' && status === 0), `${method} ${path} is answered ${status}`)
@@ -304,7 +311,9 @@ const faults: readonly Fault[] = [
 test('every way refuses every faulty request as specified, before a service sees it', async (t) => {
   const { port, credentials, reached } = await world(t)
   const cases = ways.flatMap((way) =>
-    faults.filter(({ of = () => true }) => of(way)).map((fault) => ({ way, fault, good: credentials.key(way.scopes) })),
+    faults
+      .filter(({ of = () => true }) => of(way))
+      .map((fault) => ({ way, fault, good: credentials.key(way.scopes, { tenant: OPERATORS }) })),
   )
 
   // All at once, since some of them take their time.
@@ -348,20 +357,22 @@ test('whatever a caller sends along, a service hears of the tenant of its creden
     forwarded: 'for=127.0.0.1',
     cookie: 'tenant=acme',
   }
-  const shown: IncomingHttpHeaders[] = []
+  const shown: { tenant: string; headers: IncomingHttpHeaders }[] = []
 
   for (const way of ways) {
-    const key = credentials.key(way.scopes, { tenant: 'zenith' })
-    const token = await credentials.token(way.scopes, { tenant: 'zenith' })
+    const tenant = way.forOperators ? OPERATORS : 'zenith'
+    const key = credentials.key(way.scopes, { tenant })
+    const token = await credentials.token(way.scopes, { tenant })
     for (const credential of [{ 'x-api-key': key }, { authorization: `Bearer ${token}` }]) {
       await statusOf(port, requestOf(way, { ...credential, ...smuggled }))
-      shown.push([...services.values()].flatMap(({ seen }) => seen.splice(0))[0]!.headers)
+      const [request] = [...services.values()].flatMap(({ seen }) => seen.splice(0))
+      shown.push({ tenant, headers: request!.headers })
     }
   }
 
   assert.equal(shown.length, 2 * ways.length)
-  for (const headers of shown) {
-    assert.equal(verifyPrincipal(headers[PRINCIPAL_HEADER], [doorSecret], Date.now())?.tenant, 'zenith')
+  for (const { tenant, headers } of shown) {
+    assert.equal(verifyPrincipal(headers[PRINCIPAL_HEADER], [doorSecret], Date.now())?.tenant, tenant)
     const told = Object.keys(headers).filter((name) => /tenant|forwarded|cookie|api-key|authorization/.test(name))
     assert.deepEqual(told, [])
   }

@@ -8,33 +8,44 @@ export interface Route {
   readonly to: UpstreamRole
   /** One of these is needed. */
   readonly scopes: readonly Scope[]
+  /** It concerns every tenant: only the operators' may. */
+  readonly forOperators: boolean
   /** Asking twice does no harm: what was not answered is asked once more, elsewhere. */
   readonly repeatable: boolean
   /** OpenAI's clients read errors in OpenAI's shape. */
   readonly errors: 'problem' | 'openai'
 }
 
-export type UpstreamRole = 'query' | 'inference' | 'orchestrator'
+export type UpstreamRole = 'query' | 'admin' | 'inference' | 'orchestrator'
 
 const route = (
   method: Route['method'],
   path: string,
   to: UpstreamRole,
   scopes: readonly Scope[],
-  { repeatable = method === 'GET', errors = 'problem' }: Partial<Pick<Route, 'repeatable' | 'errors'>> = {},
-): Route => ({ method, path, to, scopes, repeatable, errors })
+  {
+    repeatable = method === 'GET',
+    errors = 'problem',
+    forOperators = false,
+  }: Partial<Pick<Route, 'repeatable' | 'errors' | 'forOperators'>> = {},
+): Route => ({ method, path, to, scopes, forOperators, repeatable, errors })
 
 export const routes: readonly Route[] = [
   route('POST', '/v1/search', 'query', ['search'], { repeatable: true }),
   route('POST', '/v1/documents', 'query', ['publish']),
   route('POST', '/v1/wait', 'query', ['search', 'publish'], { repeatable: true }),
+  route('GET', '/v1/admin/keys', 'admin', ['admin']),
+  route('POST', '/v1/admin/keys', 'admin', ['admin']),
+  route('DELETE', '/v1/admin/keys/:id', 'admin', ['admin'], { repeatable: true }),
+  route('POST', '/v1/admin/erasures', 'admin', ['admin']),
+  route('GET', '/v1/admin/status', 'admin', ['admin'], { forOperators: true }),
   route('POST', '/v1/embeddings', 'inference', ['infer'], { repeatable: true, errors: 'openai' }),
   route('POST', '/v1/rerank', 'inference', ['infer'], { repeatable: true }),
   route('GET', '/v2', 'inference', ['infer']),
   route('GET', '/v2/*', 'inference', ['infer']),
   route('POST', '/v2/models/*', 'inference', ['infer'], { repeatable: true }),
-  route('POST', '/v2/repository/*', 'inference', ['admin']),
-  route('PUT', '/v1/models/*', 'inference', ['admin']),
+  route('POST', '/v2/repository/*', 'inference', ['admin'], { forOperators: true }),
+  route('PUT', '/v1/models/*', 'inference', ['admin'], { forOperators: true }),
   route('POST', '/v1/ask', 'orchestrator', ['ask']),
   route('POST', '/v1/chat/completions', 'orchestrator', ['ask'], { errors: 'openai' }),
   route('GET', '/v1/runs/*', 'orchestrator', ['ask']),

@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Door, openDoor, raw, doorSecret as secret, openService as service } from '../../test/door.ts'
+import { until } from '../../test/until.ts'
 import { noOwnLimits, PRINCIPAL_HEADER, type Principal, verifyPrincipal } from '../principal.ts'
 import type { Bounds } from './bounds.ts'
 import type { Pools } from './pools.ts'
@@ -166,6 +167,21 @@ test('what does no harm twice is asked of another instance, and what might is no
 
   assert.deepEqual([...statuses.search], [200])
   assert.deepEqual([...statuses.documents].sort(), [200, 502])
+})
+
+test('what a service says did not come in time is passed on, and neither asked again nor held against it', async (t) => {
+  const { origin, seen } = await service(t, (request, response) => {
+    request.resume()
+    response.writeHead(504, { 'content-type': 'application/problem+json' }).end('{"code":"timeout"}')
+  })
+  const { url, of: pools } = await door(t, [origin])
+  const statuses = []
+
+  for (let i = 0; i < 6; i++) statuses.push((await search(url)).status)
+
+  assert.deepEqual(statuses, Array(6).fill(504))
+  assert.equal(seen.length, 6)
+  assert.equal(pools.upstreams.instances[0]!.failures, 0)
 })
 
 test('an instance that is gone, silent or unwell is told apart', async (t) => {
@@ -344,6 +360,25 @@ test('a gateway that ends tells open WebSockets to come back, between two frames
 
   assert.equal(String(echo), 'a')
   assert.equal(code, 1012)
+})
+
+test('a gateway that ends answers what is under way, and then waits for nobody who only keeps a connection open', async (t) => {
+  const asked = Promise.withResolvers<() => void>()
+  const { origin } = await service(t, (request, response) => {
+    request.resume()
+    asked.resolve(() => response.end('{"late":true}'))
+  })
+  const { url, gateway } = await door(t, [origin])
+  const answer = search(url)
+  const finish = await asked.promise
+
+  const drained = gateway.drain(60_000)
+  finish()
+  const { status } = await answer
+  await drained
+
+  assert.equal(status, 200)
+  await until('its connection is closed', () => gateway.connections() === 0)
 })
 
 test('one address cannot have all connections', async (t) => {

@@ -123,7 +123,10 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
     async drain(msMax) {
       for (const spliced of [...sockets]) spliced.leave()
       const over = Promise.all([...sockets].map(({ closed }) => closed)).then(() => app.close())
+      // A connection whose last answer is given would stay for the next request.
+      const tidying = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS)
       await Promise.race([over, new Promise((resolve) => setTimeout(resolve, msMax).unref())])
+      clearInterval(tidying)
       for (const spliced of [...sockets]) spliced.end()
       server.closeAllConnections()
     },
@@ -141,6 +144,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
         const principal = await admission.principal(request.headers, request.socket.remoteAddress ?? '')
         seen.get(request)!.principal = principal
         admission.checkScope(principal, route.scopes)
+        if (route.forOperators) admission.checkOperator(principal)
         reply.headers(admission.take(principal))
         large.admit(request, reply)
       },
@@ -163,6 +167,8 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
     })
   }
 }
+
+const IDLE_LOOK_MS = 20
 
 function fastify(bounds: Bounds, certificate: Certificate | null): FastifyInstance {
   return (Fastify as unknown as (options: object) => FastifyInstance)({

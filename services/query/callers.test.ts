@@ -78,6 +78,16 @@ test('nor is the configured tenant, once it is erased', async () => {
   assert.deepEqual(callers.of({}), refused)
 })
 
+test('where everybody is the configured tenant, what comes from a gateway is refused', async () => {
+  await using control = await world()
+  const settings = { principals: 'configured', host: '127.0.0.1', tenant: 'acme' } as unknown as QueryConfig
+  const callers = followCallers(settings, control.follower, () => {})
+
+  const answer = callers.of(headersOf('zenith'))
+
+  assert.equal(answer !== null && 'status' in answer && answer.status, 403)
+})
+
 const principalOf = (tenant: string): Principal => ({
   tenant,
   subject: `key:of-${tenant}`,

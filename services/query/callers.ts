@@ -58,7 +58,10 @@ function configured({ host, tenant }: QueryConfig, control: ControlFollower): Ca
   const principal = wholeTenant(tenant, 'configured')
   return {
     // A browser always names the page's origin, also where a name was made to point at this machine.
-    of({ origin }) {
+    of({ origin, [PRINCIPAL_HEADER]: signed }) {
+      // A gateway that believes that tenants are told apart behind it is not to be mistaken.
+      if (signed !== undefined)
+        return { status: 403, reason: 'a gateway asks, and principals is configured: set FRESHET_PRINCIPALS=signed' }
       if (origin !== undefined && !LOOPBACK.test(origin.replace(/^https?:\/\//, '')))
         return { status: 403, reason: 'pages of other origins may not call' }
       return isErased(principal, control) ? { status: 403, reason: ERASED } : principal

@@ -1,7 +1,7 @@
 import type { ControlRecords } from '../processors/collections.ts'
 import { control } from '../schemas/topics.ts'
-import type { Outside } from '../services/outside.ts'
 import { nameIn } from '../streams/topic.ts'
+import type { Outside } from './outside.ts'
 
 /** What `control` says now, by key; nothing where nobody has made it yet. */
 export async function controlNow(outside: Outside, prefix: string): Promise<ControlRecords> {
