@@ -1,4 +1,12 @@
-import type { Admin, Broker, NewRecord, Position, Producer, TransactionalProducer } from '../../streams/broker.ts'
+import type {
+  Admin,
+  Broker,
+  Fetched,
+  NewRecord,
+  Position,
+  Producer,
+  TransactionalProducer,
+} from '../../streams/broker.ts'
 import type { MemoryBroker } from '../../streams/brokers/memory.ts'
 import { Retry } from '../../streams/errors.ts'
 import { GroupClient, type GroupWorld } from './group-client.ts'
@@ -48,11 +56,18 @@ export function brokerClient(world: BrokerWorld, process: Actor): Broker & { rea
       await group.joined
       return group
     },
-    tail: (options) =>
-      broker.tail({
+    tail(options) {
+      // Late, and in their order: one connection reads them.
+      const underWay: Fetched[] = []
+      const next = () => options.fetched(underWay.shift()!)
+      return broker.tail({
         ...options,
-        fetched: (fetched) => network.scheduler.add(process, 'fetched for a table', () => options.fetched(fetched)),
-      }),
+        fetched(fetched) {
+          underWay.push(fetched)
+          network.scheduler.add(process, 'fetched for a table', next)
+        },
+      })
+    },
     async *read(range) {
       await ask(`read ${range.topic}/${range.partition}`, async () => {})
       yield* broker.read(range)

@@ -53,6 +53,28 @@ export const canaries: readonly Canary[] = [
     store: (store) => ({ ...store, applySteps: (writes) => manifestsFirst(store, writes) }),
   },
   {
+    name: 'not-admitted-is-passed',
+    about: 'a record that is over a quota is passed over, and never taken up again',
+    ingest(processor) {
+      const passed = new Set<string>()
+      return {
+        ...processor,
+        admit(arrived, ports) {
+          const { partition, offset } = arrived.record
+          if (processor.admit!(arrived, ports) !== null) passed.add(`${partition}/${offset}`)
+          return null
+        },
+        async process(batch, ports) {
+          const outcomes = await processor.process(batch, ports)
+          return outcomes.map((outcome, i) => {
+            const { partition, offset } = batch.records[i]!.at
+            return passed.has(`${partition}/${offset}`) ? { publish: [] } : outcome
+          })
+        },
+      }
+    },
+  },
+  {
     name: 'dead-letter-skipped',
     about: 'a record is rejected, and its dead letter is forgotten',
     broker: (broker) => producing(broker, withoutLetters),

@@ -6,17 +6,10 @@ import { deadLetters, documents, inbox, indexed, progress, vectors } from '../..
 import type { NewRecord, Position } from '../../streams/broker.ts'
 import { Reject } from '../../streams/errors.ts'
 import { isLowKey, nameIn } from '../../streams/topic.ts'
+import { Broken } from './broken.ts'
+import { Ingested } from './ingested.ts'
 import { BLANK, type Material } from './material.ts'
 import { PARTITIONS } from './story.ts'
-
-/** A promise of the product that was seen broken. */
-export class Broken extends Error {
-  readonly promise: string
-  constructor(promise: string, detail: string) {
-    super(`${promise}: ${detail}`)
-    this.promise = promise
-  }
-}
 
 /** A record of `documents`: its text; null where it deletes, or can never be embedded. */
 export interface Revision {
@@ -51,6 +44,8 @@ export class Promises {
   readonly #written = new Map<string, number>()
   /** Records of `progress` that do not count, since what was said later came before them. */
   talkedOver = 0
+  /** What became of `inbox`. */
+  readonly ingested = new Ingested(`id of ${inbox.name}`)
   records = 0
   #restores = 0
 
@@ -64,7 +59,8 @@ export class Promises {
     for (const [i, record] of records.entries()) {
       this.records++
       const { partition, offset } = positions[i]!
-      if (record.topic === nameIn(scope, documents)) await this.#document(record, partition, offset)
+      if (record.topic === nameIn(scope, inbox)) this.ingested.sent(record, positions[i]!)
+      else if (record.topic === nameIn(scope, documents)) await this.#document(record, partition, offset)
       else if (record.topic === nameIn(scope, vectors)) await this.#vector(record, partition, offset)
       else if (record.topic === nameIn(scope, indexed)) await this.#receipt(record)
       else if (record.topic === nameIn(scope, progress)) await this.#progress(record)
@@ -72,7 +68,9 @@ export class Promises {
     }
   }
 
-  async #document({ key, value }: NewRecord, partition: number, offset: number): Promise<void> {
+  async #document(record: NewRecord, partition: number, offset: number): Promise<void> {
+    const { key, value } = record
+    this.ingested.came(record)
     const read = value === null ? null : await this.#read(value)
     const isPoison = read === undefined || read?.text === BLANK
     this.#partitions.set(key!, partition)
@@ -122,6 +120,7 @@ export class Promises {
     const { stage, topicId, partition, offset } = letter
     const id = `${stage} ${topicId}/${partition}@${offset}`
     this.letters.set(id, (this.letters.get(id) ?? 0) + 1)
+    if (letter.topic === inbox.name) this.ingested.rejected(partition, offset)
     const revision = this.documents[partition]!.find((each) => each.offset === offset)
     if (letter.topic === documents.name && revision?.isPoison !== true)
       throw new Broken('a sound record became a dead letter', `${id}: ${letter.reason}`)

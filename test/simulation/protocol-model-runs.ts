@@ -1,4 +1,4 @@
-import { Broken } from './promises.ts'
+import { Broken } from './broken.ts'
 import { runModel } from './protocol-model.ts'
 import { rules as allOn, type Rules } from './protocol-rules.ts'
 

@@ -8,10 +8,11 @@ import { Retry, reasonOf } from '../../streams/errors.ts'
 import { partitionOf } from '../../streams/partitioner.ts'
 import { groupOf } from '../../streams/runner.ts'
 import { nameIn } from '../../streams/topic.ts'
+import { Broken } from './broken.ts'
 import { chanceOf } from './chance.ts'
 import { BLANK, type Material } from './material.ts'
 import { type CallFault, Network } from './network.ts'
-import { Broken, Promises } from './promises.ts'
+import { Promises } from './promises.ts'
 import { type Actor, Scheduler, START_MS } from './scheduler.ts'
 import { inWords, PARTITIONS, type Story, type StoryEvent } from './story.ts'
 import { startWorker, type Worker, type WorkerWorld, type Wrapping } from './worker.ts'
@@ -203,6 +204,8 @@ class Run {
     const underWay = this.#scheduler.underWay ?? this.#network.underWay
     if (underWay !== null) return `${underWay} is under way`
     const { broker, store } = this.#world
+    const { open } = this.#promises.ingested
+    if (open !== null) return `${open} is not ingested`
     for (const { worker } of this.#slots)
       if (worker === null || !worker.running || !worker.idle()) return 'a process works'
     const ends = (name: string) => broker.ends(name)

@@ -12,6 +12,8 @@ export interface Setting {
   readonly processes: number
   /** Documents come by `inbox` and `ingest-documents`, not straight to `documents`. */
   readonly ingest: boolean
+  /** Share of the asks that are refused of whether a record of `inbox` may go on now, as a quota does. */
+  readonly held: number
   /** Share of delays that are long. */
   readonly wild: number
   readonly fetchBytesMax: number
@@ -62,6 +64,7 @@ export function storyOf(seed: number): Story {
   const setting: Setting = {
     processes: 1 + chance.below(3),
     ingest: chance.hits(0.2),
+    held: chanceOf(seed, 5).pick([0, 0.1, 0.5]),
     wild: chance.pick([0.05, 0.2, 0.5]),
     fetchBytesMax: chance.pick([1, 2_000, 1_000_000]),
     repeats: chance.pick([0, 0.1]),

@@ -1,13 +1,14 @@
 import type { Engine } from '../../engine/embedder.ts'
 import { type EmbedPorts, embedDocuments } from '../../processors/embed-documents.ts'
 import { type IndexPorts, indexVectors } from '../../processors/index-vectors.ts'
-import { ingestDocuments } from '../../processors/ingest-documents.ts'
+import { type IngestPorts, ingestDocuments } from '../../processors/ingest-documents.ts'
 import type { Standing } from '../../processors/standing.ts'
 import { vectorCache } from '../../processors/vector-cache.ts'
 import type { VectorIndex } from '../../processors/vector-index.ts'
 import { deadLetters } from '../../schemas/topics.ts'
 import type { Broker } from '../../streams/broker.ts'
 import { reasonOf } from '../../streams/errors.ts'
+import type { Hold } from '../../streams/holding.ts'
 import { noLow } from '../../streams/low.ts'
 import type { Observer } from '../../streams/observer.ts'
 import type { Processor } from '../../streams/processor.ts'
@@ -25,6 +26,7 @@ export interface Wrapping {
   broker?(broker: Broker): Broker
   index?(index: VectorIndex): VectorIndex
   markers?(): IndexPorts['markers']
+  ingest?(processor: Processor<IngestPorts>): Processor<IngestPorts>
   embed?(processor: Processor<EmbedPorts>): Processor<EmbedPorts>
   indexing?(processor: Processor<IndexPorts>): Processor<IndexPorts>
 }
@@ -88,7 +90,9 @@ export function startWorker(world: WorkerWorld, actor: Actor): Worker {
     standing: standingOf(world),
   }
   const stages: Stage[] = [
-    ...(setting.ingest ? [stage(ingestDocuments, {})] : []),
+    ...(setting.ingest
+      ? [stage(wrapping.ingest?.(ingestDocuments) ?? ingestDocuments, { admit: () => holdIn(world, actor) })]
+      : []),
     stage(wrapping.embed?.(embedDocuments) ?? embedDocuments, embedPorts),
     stage(wrapping.indexing?.(indexVectors) ?? indexVectors, indexPorts),
   ]
@@ -125,6 +129,12 @@ function standingOf({ published }: WorkerWorld): Standing {
     isTalkedOver: (partition, own) => published(partition).isTalkedOver || published(partition).written > own,
     told: () => ({ receipts: null, behind: null, rejected: null }),
   }
+}
+
+/** As a quota would, and as nobody knows when. */
+function holdIn({ setting }: WorkerWorld, { chance }: Actor): Hold | null {
+  if (setting.held === 0 || !chance.hits(setting.held)) return null
+  return { state: 'over-quota', reason: 'the seed says so', retryAfterMs: chance.below(2_000) }
 }
 
 /** The vectors of the hash engine, after a while. */
