@@ -1,4 +1,6 @@
-import { openBacklog } from '../backlog.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Retry } from '../../streams/errors.ts'
+import { type Backlog, openBacklog } from '../backlog.ts'
 import type { Platform } from '../platform.ts'
 import { until } from '../until.ts'
 
@@ -13,7 +15,7 @@ export interface Recovery {
 export async function watchRecovery(platform: Platform, msMax: number): Promise<Recovery> {
   const began = performance.now()
   const seconds = () => (performance.now() - began) / 1_000
-  const backlog = await openBacklog(platform)
+  const backlog = await opened(platform, msMax)
   try {
     const ends = await backlog.ends()
     const atBegin = backlog.left(ends).join(', ')
@@ -30,5 +32,18 @@ export async function watchRecovery(platform: Platform, msMax: number): Promise<
     return { resumed: resumed ?? seconds(), caughtUp: seconds() }
   } finally {
     await backlog.close()
+  }
+}
+
+/** A Kafka that has just come back may still be choosing its leaders: that is part of the recovery. */
+async function opened(platform: Platform, msMax: number): Promise<Backlog> {
+  const until = performance.now() + msMax
+  for (;;) {
+    try {
+      return await openBacklog(platform)
+    } catch (error) {
+      if (!(error instanceof Retry) || performance.now() > until) throw error
+      await delay(error.retryAfterMs)
+    }
   }
 }
