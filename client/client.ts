@@ -26,6 +26,12 @@ export interface SearchRequest {
   readonly mode?: 'hybrid' | 'dense' | 'keyword'
   readonly filter?: Readonly<Record<string, unknown>>
   readonly groupBy?: 'document'
+  /** Of each document at most so many chunks. */
+  readonly perDocument?: number
+  readonly scoreMin?: number
+  readonly weights?: { readonly dense: number; readonly keyword: number }
+  /** Every point is compared, instead of those that an approximate index leads to. */
+  readonly exact?: boolean
   readonly language?: string
   readonly freshness?:
     | 'any'
@@ -41,6 +47,8 @@ export interface AsOf {
 }
 
 export interface SearchHit {
+  /** The same in every revision of the document. */
+  readonly hitId: string
   readonly documentId: string
   readonly ordinal: number
   readonly score: number

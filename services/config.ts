@@ -254,6 +254,10 @@ export const queryConfig = platformConfig.extend({
   embeddedTokensPerMinute: amount
     .default(600_000)
     .describe('Tokens of queries that are embedded for one key or subject, about four bytes each.'),
+  standingQueriesMax: count
+    .max(1_000_000)
+    .default(10_000)
+    .describe('Different standing queries that one process keeps; more are refused with rate_limited.'),
 })
 
 export const gatewayConfig = platformConfig.extend({

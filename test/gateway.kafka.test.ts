@@ -91,6 +91,7 @@ const bodies: Readonly<Record<string, object>> = {
 }
 const messages: Readonly<Record<keyof typeof needed, object>> = {
   search: bodies['/v1/search']!,
+  subscribe: bodies['/v1/search']!,
   publish: bodies['/v1/documents']!,
   wait: bodies['/v1/wait']!,
 }

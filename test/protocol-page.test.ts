@@ -12,6 +12,8 @@ import type { ConnectionPorts } from '../services/query/connection.ts'
 import { serve } from '../services/query/connection.ts'
 import { unlimited } from '../services/query/operations.ts'
 import { clientMessage, LIMITS } from '../services/query/protocol.ts'
+import { StandingQueries } from '../services/query/standing/standing-queries.ts'
+import { systemClock } from '../streams/clock.ts'
 import { Retry } from '../streams/errors.ts'
 import { localRegistry } from '../streams/registry.ts'
 import { avroSerde } from '../streams/serde.ts'
@@ -88,12 +90,14 @@ async function answersTo(messages: readonly object[]): Promise<Message[]> {
     ping() {},
     terminate() {},
   })
-  serve(socket as unknown as WebSocket, wholeTenant('default', 'test'), await ports())
+  const behind = await ports()
+  serve(socket as unknown as WebSocket, wholeTenant('default', 'test'), behind)
   for (const message of messages) {
     socket.emit('message', Buffer.from(JSON.stringify(message)), false)
     for (let turn = 0; turn < 20; turn++) await setImmediate()
   }
   socket.emit('close')
+  behind.standing.close()
   return sent
 }
 
@@ -135,7 +139,22 @@ async function ports(): Promise<ConnectionPorts> {
     identify: null,
     take: () => 0,
     quotas: unlimited,
+    clock: systemClock,
+    standing: standingIn(serving, asOf),
   } as unknown as ConnectionPorts
+}
+
+/** A standing query searches, as often as it likes. */
+function standingIn(serving: object, asOf: object): StandingQueries {
+  const now = () => serving
+  return new StandingQueries({
+    engine: hashEngine(),
+    serving: { now, sync: async () => {} },
+    freshness: { asOf: () => asOf },
+    clock: systemClock,
+    standingMax: 10,
+    evaluated() {},
+  } as unknown as ConstructorParameters<typeof StandingQueries>[0])
 }
 
 /** Of the examples only those reach the index that name no vector of another space. */

@@ -43,7 +43,7 @@ const refused: readonly (readonly [string, object, RegExp])[] = [
   ['an unknown field', { ...search, limit: 5 }, /"limit" is not a field/],
   ['an unknown field inside', { ...search, freshness: { maxStalenessMs: 1, soon: true } }, /freshness/],
   ['an unknown type', { type: 'drop', id: '1' }, /type/],
-  ['a type that is not served', { type: 'subscribe', id: '1', query: 'kite' }, /subscribe is not served here/],
+  ['a type that is not served', { type: 'ask', id: '1', question: 'kite' }, /ask is not served here/],
   ['no query', { type: 'search', id: '1' }, /query/],
   ['an empty query', { ...search, query: '' }, /query/],
   ['a vector of another space', { ...search, query: { vector: [1], space: 'es_0' } }, /es_0/],

@@ -30,6 +30,8 @@ export interface CandidateQuery {
   readonly terms: Terms | null
   readonly filter: Filter
   readonly window: number
+  /** Each point is compared, instead of those that an approximate index leads to. */
+  readonly exact?: boolean
 }
 
 export interface Candidate {
@@ -93,8 +95,14 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
       const length = Math.hypot(...sum)
       return length > 0 ? sum.map((each) => each / length) : null
     },
-    async candidates({ reader, dense, terms, filter, window }) {
-      const base = { collectionName: collection, limit: BigInt(window), filter: filterOf(reader, filter), withPayload }
+    async candidates({ reader, dense, terms, filter, window, exact = false }) {
+      const base = {
+        collectionName: collection,
+        limit: BigInt(window),
+        filter: filterOf(reader, filter),
+        withPayload,
+        params: { exact },
+      }
       const queryPoints: QueryInit[] = []
       if (dense !== null)
         queryPoints.push({

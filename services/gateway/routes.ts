@@ -32,6 +32,7 @@ const route = (
 
 export const routes: readonly Route[] = [
   route('POST', '/v1/search', 'query', ['search'], { repeatable: true }),
+  route('GET', '/v1/subscribe', 'query', ['subscribe']),
   route('POST', '/v1/documents', 'query', ['publish']),
   route('POST', '/v1/wait', 'query', ['search', 'publish'], { repeatable: true }),
   route('GET', '/v1/admin/keys', 'admin', ['admin']),

@@ -98,7 +98,6 @@ test('who is not known, lacks the scope, comes from a foreign page, or asks too 
     ['too large', search(url, {}, 'x'.repeat(2_001)), 413, 'too_large'],
     ['nothing there', fetch(`${url}/v1/secrets`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
     ['a role that is not there', fetch(`${url}/v2`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
-    ['what is not served yet', fetch(`${url}/v1/subscribe`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
     ['another verb', fetch(`${url}/v1/search`, { headers: { 'x-api-key': 'ada' } }), 404, 'not_found'],
     ['a malformed address', fetch(`${url}/v1/%zz`, { headers: { 'x-api-key': 'ada' } }), 400, 'bad_request'],
   ]

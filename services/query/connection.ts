@@ -6,10 +6,11 @@ import { reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
 import { Identity, type IdentityPorts } from './identity.ts'
 import { type Operation, type OperationPorts, perform } from './operations.ts'
-import { clientMessage, faultsIn, LIMITS, OperationError } from './protocol.ts'
+import { clientMessage, faultsIn, LIMITS, OperationError, type SubscribeMessage } from './protocol.ts'
+import { type SubscribePorts, subscribe } from './standing/subscribing.ts'
 import { type SlowReading, unreadBy } from './unread.ts'
 
-export interface ConnectionPorts extends OperationPorts {
+export interface ConnectionPorts extends OperationPorts, SubscribePorts {
   readonly identify: IdentityPorts['identify']
   /** Takes one message of the principal; answers until it may come again, ms, 0 if it may now. */
   take(principal: Principal): number
@@ -22,7 +23,7 @@ export interface ConnectionPorts extends OperationPorts {
 
 export interface Connection {
   readonly principal: Principal | null
-  /** Operations are under way. */
+  /** Operations are under way that end by themselves. */
   busy(): boolean
   revoke(code: number, reason: string): void
 }
@@ -32,13 +33,15 @@ export interface Connection {
  * `principal`: as the gateway found out; null: the client has to say so first.
  */
 export function serve(socket: WebSocket, principal: Principal | null, ports: ConnectionPorts): Connection {
-  const live = new Map<string, AbortController>()
+  const live = new Map<string, { readonly type: Started['type']; readonly stop: AbortController }>()
+  const underWay = (standing: boolean) =>
+    [...live.values()].filter(({ type }) => (type === 'subscribe') === standing).length
   let secondAt = 0
   let inSecond = 0
   let missedPings = 0
 
   const stopAll = (): void => {
-    for (const stop of live.values()) stop.abort()
+    for (const { stop } of live.values()) stop.abort()
   }
   const unread = unreadBy(socket, systemClock, (bound) => {
     stopAll()
@@ -53,10 +56,10 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
       socket.close(code, reason)
     },
   })
-  const send = (message: object): void => unread.send(JSON.stringify(message))
+  const send = (message: object): Promise<void> => unread.send(JSON.stringify(message))
   const refuse = (id: string | undefined, error: OperationError): void => {
     const { code, message, retryable, retryAfterMs } = error
-    send({
+    void send({
       ...(id !== undefined && { id }),
       type: 'error',
       code,
@@ -66,7 +69,7 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     })
   }
   const ready = () =>
-    send({
+    void send({
       type: 'ready',
       connection: `c_${randomUUID()}`,
       heartbeatMs: HEARTBEAT_MS,
@@ -74,33 +77,46 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
       token: ports.freshness.asOf().token,
     })
 
-  const operate = async (message: Operation, by: Principal): Promise<void> => {
+  /** Resolves with the answer that ends it; a standing query ends only by rejecting. */
+  const run = async (message: Started, by: Principal, signal: AbortSignal): Promise<object> => {
+    const { id } = message
+    if (message.type === 'subscribe') return subscribe(message, by, ports, signal, (told) => send({ id, ...told }))
+    const accepted = (token: string) => void send({ id, type: 'accepted', token })
+    const answer = (await perform(message, by, ports, { signal, accepted })) as { token?: string }
+    const { token: _told, ...rest } = answer
+    return { type: message.type === 'search' ? 'result' : 'done', ...rest }
+  }
+
+  const operate = async (message: Started, by: Principal): Promise<void> => {
     const { id, type } = message
     if (live.has(id))
       return refuse(
         id,
         new OperationError('bad_request', `id: ${JSON.stringify(id)} is in use; give each operation its own`),
       )
-    if (live.size >= LIMITS.operationsMax)
+    const isStanding = type === 'subscribe'
+    const count = underWay(isStanding)
+    if (count >= (isStanding ? LIMITS.subscriptionsMax : LIMITS.operationsMax))
       return refuse(
         id,
-        new OperationError('rate_limited', `there are ${live.size} operations under way; wait for one to end`, {
-          retryAfterMs: 100,
-        }),
+        new OperationError(
+          'rate_limited',
+          isStanding
+            ? `there are ${count} standing queries on this connection; cancel one`
+            : `there are ${count} operations under way; wait for one to end`,
+          { retryAfterMs: 100 },
+        ),
       )
     const retryAfterMs = ports.take(by)
     if (retryAfterMs > 0)
       return refuse(id, new OperationError('rate_limited', 'too many requests of this key', { retryAfterMs }))
     const stop = new AbortController()
-    live.set(id, stop)
+    live.set(id, { type, stop })
     const began = performance.now()
     let code = 'ok'
     try {
-      const accepted = (token: string) => send({ id, type: 'accepted', token })
-      const { token: _told, ...answer } = (await perform(message, by, ports, { signal: stop.signal, accepted })) as {
-        token?: string
-      }
-      send({ id, type: type === 'search' ? 'result' : 'done', ...answer })
+      const answer = await run(message, by, stop.signal)
+      void send({ id, ...answer })
     } catch (error) {
       const told = stop.signal.aborted
         ? new OperationError('cancelled', 'cancelled')
@@ -132,9 +148,9 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     const parsed = clientMessage.safeParse(json)
     if (!parsed.success) return refuse(idIn(json), new OperationError('bad_request', whatIsWrong(json, parsed.error)))
     const message = parsed.data
-    if (message.type === 'ping') return send({ type: 'pong' })
+    if (message.type === 'ping') return void send({ type: 'pong' })
     if (message.type === 'init') return void identity.show(message.token).then((known) => known && ready())
-    if (message.type === 'cancel') return live.get(message.id)?.abort()
+    if (message.type === 'cancel') return live.get(message.id)?.stop.abort()
     const by = identity.principal
     if (by === null) return socket.close(4401, 'send init with a token first')
     void operate(message, by)
@@ -160,15 +176,17 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     get principal() {
       return identity.principal
     },
-    busy: () => live.size > 0,
+    busy: () => underWay(false) > 0,
     revoke: (code, reason) => identity.revoke(code, reason),
   }
 }
 
+type Started = Operation | SubscribeMessage
+
 const HEARTBEAT_MS = 25_000
 const MISSED_PINGS_MAX = 2
 /** Types of the protocol that this server does not serve. */
-const LATER = new Set(['ask', 'subscribe'])
+const LATER = new Set(['ask'])
 
 function whatIsWrong(json: unknown, error: Parameters<typeof faultsIn>[0]): string {
   const type = (json as { type?: unknown } | null)?.type

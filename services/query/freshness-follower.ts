@@ -1,6 +1,6 @@
 import { generationOf } from '../../processors/collections.ts'
 import { tenantOf } from '../../processors/document-key.ts'
-import type { Receipt } from '../../schemas/records.ts'
+import type { Progress, Receipt } from '../../schemas/records.ts'
 import { documents, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
 import { Frontier, type Positions, positionsOf, tokenOf, worstOf } from '../../search/freshness.ts'
 import { visibilityOf } from '../../search/visibility.ts'
@@ -44,6 +44,8 @@ export interface FreshnessFollower {
   within(maxStalenessMs: number, timeoutMs: number, signal: AbortSignal): Promise<void>
   /** Positions that were written just now through this process. */
   wrote(positions: readonly Position[], by: Caller): Positions
+  /** Calls it with what `progress` says of the collection that serves, now and from now on. */
+  progressed(listener: (progress: Progress) => void): void
   /** Since when Kafka has not told the ends of the logs, ms; 0 when it has just now. */
   unheardMs(): number
   close(): Promise<void>
@@ -72,6 +74,7 @@ export async function followFreshness(
   const writers = new Map<string, string>()
   let known: readonly { partition: number; end: number }[] = []
   const waiters = new Set<() => void>()
+  const listeners = new Set<(progress: Progress) => void>()
   const changed = () => {
     for (const wake of [...waiters]) wake()
   }
@@ -99,6 +102,7 @@ export async function followFreshness(
       frontiers[value.partition]?.sawLow(value.low)
       if (value.state === 'following') held.delete(value.partition)
       else held.add(value.partition)
+      if (value.collection === serving()) for (const listener of listeners) listener(value)
       changed()
     },
   })
@@ -284,6 +288,11 @@ export async function followFreshness(
         if (writers.size > RECEIPTS_MAX) writers.delete(writers.keys().next().value!)
       }
       return { epoch, documents }
+    },
+    progressed(listener) {
+      listeners.add(listener)
+      for (const [, value] of progressTable.entries())
+        if (value.collection === serving() && value.epoch === epoch) listener(value)
     },
     unheardMs: () => Date.now() - heardAt,
     async close() {

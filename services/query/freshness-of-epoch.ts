@@ -1,3 +1,4 @@
+import type { Progress } from '../../schemas/records.ts'
 import type { Platform } from '../platform.ts'
 import { type Followable, type FreshnessFollower, followFreshness } from './freshness-follower.ts'
 
@@ -13,6 +14,7 @@ export async function followPresentEpoch(
 ): Promise<FreshnessFollower> {
   let epoch = platform.epoch
   let current = await followFreshness(platform, what, serving, failed)
+  const listeners = new Set<(progress: Progress) => void>()
   let closed = false
   let turning = Promise.resolve()
 
@@ -21,6 +23,7 @@ export async function followPresentEpoch(
     const former = current
     epoch = platform.epoch
     current = await followFreshness(platform, what, serving, failed)
+    for (const listener of listeners) current.progressed(listener)
     await former.close()
   }
   platform.epochs.changed(() => {
@@ -35,6 +38,10 @@ export async function followPresentEpoch(
     after: (...wish) => current.after(...wish),
     within: (...wish) => current.within(...wish),
     wrote: (...wrote) => current.wrote(...wrote),
+    progressed(listener) {
+      listeners.add(listener)
+      current.progressed(listener)
+    },
     unheardMs: () => current.unheardMs(),
     async close() {
       closed = true

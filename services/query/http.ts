@@ -2,10 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type pino from 'pino'
 import type { Callers } from './callers.ts'
 import { asOperationError } from './connection.ts'
+import { streamEvents } from './event-stream.ts'
 import { type Operation, type OperationPorts, perform } from './operations.ts'
 import { clientMessage, type ErrorCode, faultsIn, OperationError, SUBPROTOCOL } from './protocol.ts'
+import type { SubscribePorts } from './standing/subscribing.ts'
 
-export interface HttpPorts extends OperationPorts {
+export interface HttpPorts extends OperationPorts, SubscribePorts {
   readonly callers: Callers
   readonly log: pino.Logger
   /** What keeps the service from answering; null if nothing does. */
@@ -19,6 +21,9 @@ export const operations: Readonly<Record<string, Operation['type']>> = {
   '/v1/documents': 'publish',
   '/v1/wait': 'wait',
 }
+
+/** Where a standing query is followed, with GET. */
+export const EVENTS_PATH = '/v1/subscribe'
 
 /** The operations of the WebSocket over HTTP: the same fields, one JSON object each way. */
 export function answerHttp(ports: HttpPorts): (request: IncomingMessage, response: ServerResponse) => void {
@@ -35,9 +40,11 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
     const missing = ports.missing()
     return tell(missing === null ? 200 : 503, { status: missing ?? 'serving' })
   }
-  const type = operations[path]
-  if (type === undefined || request.method !== 'POST') {
-    const detail = `POST to ${Object.keys(operations).join(', ')}, or connect with a WebSocket, subprotocol ${SUBPROTOCOL}`
+  const streams = path === EVENTS_PATH && request.method === 'GET'
+  const type = streams ? 'subscribe' : operations[path]
+  if (!streams && (type === undefined || request.method !== 'POST')) {
+    const detail = `POST to ${Object.keys(operations).join(', ')}, GET ${EVENTS_PATH}, or connect with a WebSocket, subprotocol ${SUBPROTOCOL}`
+    if (path === EVENTS_PATH) return tell(405, { status: 405, code: 'method_not_allowed', detail }, { allow: 'GET' })
     if (type !== undefined) return tell(405, { status: 405, code: 'method_not_allowed', detail }, { allow: 'POST' })
     if (path === '/' || path === '/v1/ws')
       return tell(426, { status: 426, code: 'upgrade_required', detail }, { upgrade: 'websocket' })
@@ -52,7 +59,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
     if (principal === null) throw new OperationError('unauthenticated', 'send a credential')
     if ('status' in principal)
       throw new OperationError(principal.status === 401 ? 'unauthenticated' : 'forbidden', principal.reason)
-    const message = messageOf(type, await bodyOf(request))
+    if (type === 'subscribe') return await streamEvents(request, response, principal, ports)
+    const message = messageOf(type!, await bodyOf(request))
     const done = (await perform(message, principal, ports, { signal: left.signal })) as {
       token?: string
       asOf?: { token: string }
@@ -69,7 +77,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
       retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }
     tell(status, { type: 'about:blank', status, code, detail, retryable }, { ...rate, ...again })
   } finally {
-    ports.ended(type, code, performance.now() - began)
+    ports.ended(type!, code, performance.now() - began)
   }
 }
 

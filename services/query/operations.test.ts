@@ -2,11 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { routes, SOCKET_SCOPES } from '../gateway/routes.ts'
 import { noOwnLimits, type Principal, type Scope, scopes } from '../principal.ts'
-import { operations } from './http.ts'
+import { EVENTS_PATH, operations } from './http.ts'
 import { needed, type Operation, type OperationPorts, perform } from './operations.ts'
-import { clientMessage } from './protocol.ts'
+import { clientMessage, type SubscribeMessage } from './protocol.ts'
+import { type SubscribePorts, subscribe } from './standing/subscribing.ts'
 
-const samples: Readonly<Record<Operation['type'], object>> = {
+type Declared = keyof typeof needed
+
+const samples: Readonly<Record<Declared, object>> = {
+  subscribe: { query: 'a' },
   search: { query: 'a' },
   publish: { documents: [{ id: 'a', text: 'A text.' }] },
   wait: { after: 'a token' },
@@ -20,9 +24,9 @@ test('every set of scopes opens the operations that are declared for it, and no 
   const types = clientMessage.options.map(({ shape }) => shape.type.value)
   const outcomes: Record<string, string> = {}
 
-  for (const type of types.filter((each): each is Operation['type'] => each in needed))
+  for (const type of types.filter((each): each is Declared => each in needed))
     for (const own of everySet) {
-      const message = clientMessage.parse({ type, id: '1', ...samples[type] }) as Operation
+      const message = clientMessage.parse({ type, id: '1', ...samples[type] }) as Operation | SubscribeMessage
       outcomes[`${type} with ${own.join(' ')}`] = await outcomeOf(message, principalWith(own))
     }
 
@@ -43,7 +47,7 @@ test('the door and the service declare the same operations, with the same scopes
 
   const here = Object.entries(operations).map(([path, type]) => ['POST', path, needed[type]])
 
-  assert.deepEqual(atTheDoor, here)
+  assert.deepEqual(atTheDoor.toSorted(), [...here, ['GET', EVENTS_PATH, needed.subscribe]].toSorted())
   const onSockets = Object.values(needed).flat()
   assert.deepEqual(
     onSockets.filter((scope) => !SOCKET_SCOPES.includes(scope)),
@@ -52,17 +56,20 @@ test('the door and the service declare the same operations, with the same scopes
 })
 
 /** `begun`: something of the service was asked for. */
-async function outcomeOf(message: Operation, principal: Principal): Promise<string> {
+async function outcomeOf(message: Operation | SubscribeMessage, principal: Principal): Promise<string> {
   const touched = new Error('begun')
   const untouchable = new Proxy({} as OperationPorts, {
     get() {
       throw touched
     },
   })
-  // `perform` takes its ports apart before it asks for any of them.
-  const ports = new Proxy({} as OperationPorts, { get: () => untouchable })
+  // Ports are taken apart before any of them is asked.
+  const ports = new Proxy({} as OperationPorts & SubscribePorts, { get: () => untouchable })
+  const { signal } = new AbortController()
   try {
-    await perform(message, principal, ports, { signal: new AbortController().signal })
+    await (message.type === 'subscribe'
+      ? subscribe(message, principal, ports, signal, async () => {})
+      : perform(message, principal, ports, { signal }))
     return 'done'
   } catch (error) {
     return error === touched ? 'begun' : (error as { code: string }).code

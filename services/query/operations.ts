@@ -3,7 +3,7 @@ import { rateHeaders } from '../limits.ts'
 import type { Principal, Scope } from '../principal.ts'
 import { type Cost, type OverQuota, overQuota, tokensIn } from '../quotas.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
-import { type ClientMessage, OperationError } from './protocol.ts'
+import { type ClientMessage, OperationError, type SubscribeMessage } from './protocol.ts'
 import { costOf, type PublishPorts, publish } from './publishing.ts'
 import { type SearchPorts, search } from './searching.ts'
 
@@ -23,9 +23,12 @@ export interface Quotas {
 
 export const unlimited: Quotas = { publishing: () => null, searching: () => null }
 
+type Admitted = Operation | SubscribeMessage
+
 /** One of these scopes is needed. */
-export const needed: Readonly<Record<Operation['type'], readonly Scope[]>> = {
+export const needed: Readonly<Record<Admitted['type'], readonly Scope[]>> = {
   search: ['search'],
+  subscribe: ['subscribe'],
   publish: ['publish'],
   wait: ['search', 'publish'],
 }
@@ -40,16 +43,9 @@ export async function perform(
   ports: OperationPorts,
   { signal, accepted }: { signal: AbortSignal; accepted?: (token: string) => void },
 ): Promise<object> {
-  visibilityOf(principal)
-  const scopes = needed[message.type]
-  if (!scopes.some((scope) => principal.scopes.includes(scope)))
-    throw new OperationError('forbidden', `${message.type} needs the scope ${scopes.join(' or ')}`)
   const { freshness, quotas } = ports
-  if (message.type === 'search') {
-    if (typeof message.query === 'string' && message.mode !== 'keyword')
-      checkQuota(quotas.searching(principal, tokensIn(Buffer.byteLength(message.query))))
-    return search(message, principal, ports, signal)
-  }
+  admit(message, principal, quotas)
+  if (message.type === 'search') return search(message, principal, ports, signal)
   if (message.type === 'wait')
     return {
       documents: await freshness.after(message.after, message.timeoutMs, principal, signal),
@@ -60,6 +56,17 @@ export async function perform(
   accepted?.(token)
   if (message.ack === 'accepted') return { token }
   return { token, documents: await freshness.after(token, message.timeoutMs, principal, signal) }
+}
+
+/** Before any work is done. Throws an `OperationError` for a principal that may not do it, or not now. */
+export function admit(message: Admitted, principal: Principal, quotas: Quotas): void {
+  visibilityOf(principal)
+  const scopes = needed[message.type]
+  if (!scopes.some((scope) => principal.scopes.includes(scope)))
+    throw new OperationError('forbidden', `${message.type} needs the scope ${scopes.join(' or ')}`)
+  if (message.type !== 'search' && message.type !== 'subscribe') return
+  if (typeof message.query === 'string' && message.mode !== 'keyword')
+    checkQuota(quotas.searching(principal, tokensIn(Buffer.byteLength(message.query))))
 }
 
 function checkQuota(over: OverQuota | null): void {

@@ -7,6 +7,8 @@ export const SUBPROTOCOL = 'freshet.v1+json'
 
 export const LIMITS = {
   messageBytesMax: 1024 * 1024,
+  subscriptionsMax: 256,
+  minIntervalMsMax: 60_000,
   queryCharsMax: 8_192,
   kMax: 100,
   documentsMax: 100,
@@ -42,9 +44,10 @@ const put = z.strictObject({
 })
 const remove = z.strictObject({ id: z.string().min(1), delete: z.literal(true) })
 
-const search = z.strictObject({
-  type: z.literal('search'),
-  id,
+const weight = z.number().min(0).max(1_000)
+
+/** What decides the hits of a search, once or standing. */
+const searchFields = {
   query: z.union([
     z.string().min(1).max(LIMITS.queryCharsMax),
     z.strictObject({ vector: z.array(z.number()).min(1).max(8_192), space: z.string() }),
@@ -56,7 +59,28 @@ const search = z.strictObject({
   language: z.string().max(35).nullish(),
   rerank: z.boolean().default(false),
   groupBy: z.literal('document').optional(),
+  perDocument: z.number().int().min(1).max(LIMITS.kMax).optional(),
+  scoreMin: z.number().optional(),
+  weights: z
+    .strictObject({ dense: weight, keyword: weight })
+    .refine(({ dense, keyword }) => dense + keyword > 0, 'one of them must be more than 0')
+    .optional(),
+}
+
+const search = z.strictObject({
+  type: z.literal('search'),
+  id,
+  ...searchFields,
+  exact: z.boolean().default(false),
   freshness: freshness.default('any'),
+})
+
+const subscribe = z.strictObject({
+  type: z.literal('subscribe'),
+  id,
+  ...searchFields,
+  minIntervalMs: z.number().int().min(0).max(LIMITS.minIntervalMsMax).default(100),
+  resume: z.strictObject({ epoch: z.string().max(64), seq: z.number().int().min(0) }).optional(),
 })
 
 const publish = z.strictObject({
@@ -79,6 +103,7 @@ const wait = z.strictObject({
 
 export const clientMessage = z.discriminatedUnion('type', [
   search,
+  subscribe,
   publish,
   wait,
   z.strictObject({ type: z.literal('cancel'), id }),
@@ -91,6 +116,9 @@ export const clientMessage = z.discriminatedUnion('type', [
 ])
 
 export type SearchMessage = z.infer<typeof search>
+export type SubscribeMessage = z.infer<typeof subscribe>
+/** What a search and a standing query have in common. */
+export type SearchWish = Omit<SubscribeMessage, 'type' | 'id' | 'minIntervalMs' | 'resume'>
 export type PublishMessage = z.infer<typeof publish>
 export type WaitMessage = z.infer<typeof wait>
 export type FreshnessWish = z.infer<typeof freshness>

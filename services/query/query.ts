@@ -5,6 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
 import { documents } from '../../schemas/topics.ts'
+import { systemClock } from '../../streams/clock.ts'
 import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { followControl } from '../control-follower.ts'
@@ -22,6 +23,9 @@ import { answerHttp } from './http.ts'
 import { leave } from './leaving.ts'
 import { LIMITS, SUBPROTOCOL } from './protocol.ts'
 import { followServing } from './serving.ts'
+import { followChanges } from './standing/changes.ts'
+import { standingMetrics } from './standing/standing-metrics.ts'
+import { StandingQueries } from './standing/standing-queries.ts'
 
 /** Search, publish and wait, over WebSocket and HTTP, for whoever the gateway says that asks. */
 export async function runQuery(config: QueryConfig): Promise<void> {
@@ -49,11 +53,15 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     failed: frame.fail,
   })
   frame.closing(() => control.close())
+  let switched = () => {}
   const serving = followServing(
     control,
     platform.scope,
     (collection) => qdrantSearch(qdrant, specOf(collection)),
-    (collection) => log.info({ collection }, 'this collection serves from now on'),
+    (collection) => {
+      log.info({ collection }, 'this collection serves from now on')
+      switched()
+    },
   )
   const collection = () => serving.now().collection
   await persistently('Qdrant', frame, () => ensureCollection(qdrant, specOf(collection())))
@@ -85,6 +93,23 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(() => producer.close())
 
   const registers = [metrics]
+  const standing: StandingQueries = new StandingQueries({
+    engine,
+    serving,
+    freshness,
+    clock: systemClock,
+    standingMax: config.standingQueriesMax,
+    evaluated: standingMetrics(metrics, () => standing),
+  })
+  frame.closing(async () => standing.close())
+  const changes = await followChanges(platform, config.partitions, standing, frame.fail)
+  frame.closing(() => changes.close())
+  freshness.progressed(changes.progressed)
+  switched = () => {
+    changes.switched()
+    freshness.progressed(changes.progressed)
+  }
+  platform.epochs.changed(changes.switched)
   const seconds = new Histogram({
     name: 'freshet_operation_seconds',
     help: 'From a message to its result, done or error.',
@@ -120,6 +145,8 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     log,
     ended: (type, code, ms) => seconds.observe({ type, code }, ms / 1_000),
     slow: (bound) => slow.inc({ bound }),
+    standing,
+    clock: systemClock,
     identify: callers.identify,
     take: callers.take,
     quotas: callers.quotas,

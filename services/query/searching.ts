@@ -2,16 +2,17 @@ import { Missing } from '../../connectors/qdrant/missing.ts'
 import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
 import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'
-import { fuse } from '../../search/fusion.ts'
+import { type Lists, type RankingWish, rank, take, windowOf } from '../../search/ranking.ts'
+import type { Listed } from '../../search/result-diff.ts'
 import type { Reader } from '../../search/visibility.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
 import type { AsOf, FreshnessFollower } from './freshness-follower.ts'
-import { OperationError, type SearchMessage } from './protocol.ts'
+import { OperationError, type SearchMessage, type SearchWish } from './protocol.ts'
 import type { ServingFollower } from './serving.ts'
 
-export interface Hit {
+export interface Hit extends Listed {
   readonly documentId: string
   readonly ordinal: number
   readonly score: number
@@ -37,8 +38,7 @@ export interface SearchPorts {
 }
 
 /**
- * Ranked chunks of the documents that the principal may be shown, all from the collection that serves when what the caller asks for is there. One
- * that is gone before the answer is there was replaced: the search is made again, on the one that serves then.
+ * Ranked chunks of the documents that the principal may be shown, all from the collection that serves when what the caller asks for is there.
  */
 export async function search(
   message: SearchMessage,
@@ -46,26 +46,53 @@ export async function search(
   ports: SearchPorts,
   signal: AbortSignal,
 ): Promise<SearchResult> {
-  if (message.rerank) throw new OperationError('unsupported', 'rerank: there is no reranking model here; leave it out')
   const began = performance.now()
   const query = await queryOf(message, ports, signal)
   const embedMs = performance.now() - began
+  const ready = () => satisfy(message, principal, ports.freshness, signal)
+  const { hits, asOf, ms } = await findWhereItServes({ ...message, query }, principal, { ...ports, ready }, signal)
+  return { hits, asOf, ms: { embed: round(embedMs), search: round(ms) } }
+}
+
+/** A wish whose query is embedded. */
+export interface Wanted extends Omit<SearchWish, 'query'> {
+  readonly query: Query
+  readonly exact: boolean
+}
+
+export interface Found {
+  readonly hits: readonly Hit[]
+  /** The lists that the hits were taken from. */
+  readonly lists: Lists<Candidate>
+  /** What `dense` was compared with, also where it is the centre of a document. */
+  readonly dense: Float32Array | null
+}
+
+/**
+ * What the collection that serves has. One that is gone before the answer is there was replaced: the search is made again, on
+ * the one that serves then. `ready` resolves when it may begin.
+ */
+export async function findWhereItServes(
+  wanted: Wanted,
+  principal: Principal,
+  { serving: following, freshness, ready }: Pick<SearchPorts, 'serving' | 'freshness'> & { ready(): Promise<void> },
+  signal: AbortSignal,
+): Promise<Found & { readonly asOf: AsOf; readonly collection: string; readonly ms: number }> {
   for (;;) {
-    const serving = ports.serving.now()
-    await satisfy(message, principal, ports.freshness, signal)
-    if (ports.serving.now() !== serving) continue
+    const serving = following.now()
+    await ready()
+    if (following.now() !== serving) continue
     const searching = performance.now()
     // Taken before the index is read: the result is at least this fresh.
-    const asOf = ports.freshness.asOf()
+    const asOf = freshness.asOf()
     try {
-      const hits = await hitsIn(serving.index, message, principal, query)
-      const ms = { embed: round(embedMs), search: round(performance.now() - searching) }
-      return { hits: hits.map((hit) => hitOf(hit, principal.tenant)), asOf, ms }
+      const found = await find(serving.index, wanted, principal)
+      return { ...found, asOf, collection: serving.collection, ms: performance.now() - searching }
     } catch (error) {
       // Removed, most likely, since another one serves: whoever has not heard of that yet asks.
       if (error instanceof Missing)
-        await Promise.race([ports.serving.sync().catch(() => {}), systemClock.wait(SYNC_MS_MAX, signal)])
-      if (error instanceof Retry && ports.serving.now() !== serving) continue
+        await Promise.race([following.sync().catch(() => {}), systemClock.wait(SYNC_MS_MAX, signal)])
+      if (error instanceof Retry && following.now() !== serving) continue
       if (error instanceof Retry)
         throw new OperationError('unavailable', `the index is out of reach: ${reasonOf(error)}`, {
           cause: error,
@@ -81,26 +108,25 @@ export async function search(
  * A hit is served only if its fence is its manifest's content fence, so that two revisions of a document are never mixed and
  * a deleted one is never shown.
  */
-async function hitsIn(
-  index: SearchIndex,
-  message: SearchMessage,
-  reader: Reader,
-  query: Query,
-): Promise<readonly Candidate[]> {
+async function find(index: SearchIndex, wanted: Wanted, reader: Reader): Promise<Found> {
+  const { query, k, filter, exact } = wanted
+  const wish: RankingWish = { ...wanted, perDocument: wanted.groupBy === 'document' ? 1 : wanted.perDocument }
   const dense = query.like === null ? query.dense : await centreOf(query.like, reader, index)
-  const spec = { reader, dense, terms: query.terms, filter: message.filter, window: windowOf(message.k) }
+  const spec = { reader, dense, terms: query.terms, filter, window: windowOf(k), exact }
   let before: Contents = new Map()
   for (let attempt = 1; ; attempt++) {
-    const ranked = rank(message, await index.candidates(spec))
+    const lists = await index.candidates(spec)
+    const ranked = rank(lists, wish)
     const contents = await contentsOf(ranked, reader, index)
     const present = ranked.filter(({ key, fence }) => contents.get(key) === fence)
-    if (attempt === ATTEMPTS_MAX || !movedOn(ranked, contents, before)) return take(present, message, query.like)
+    if (attempt === ATTEMPTS_MAX || !movedOn(ranked, contents, before)) {
+      const hits = take(present, wish, query.like).map((hit) => hitOf(hit, reader.tenant))
+      return { hits, lists, dense }
+    }
     before = contents
   }
 }
 
-/** Candidates of each kind that are fused: fixed for a given k, so that equal requests see equal lists. */
-const windowOf = (k: number): number => Math.max(50, 3 * k)
 /** How long a switch that is not known yet is asked for. */
 const SYNC_MS_MAX = 2_000
 /** A document that is replaced faster than it can be read this often in a row is left out. */
@@ -122,18 +148,19 @@ async function satisfy(
   }
 }
 
-interface Query {
+export interface Query {
   readonly dense: Float32Array | null
   readonly terms: ReturnType<Engine['queryTerms']> | null
   /** The document that others are compared with: where its chunks lie decides `dense`, and it is no answer itself. */
   readonly like: string | null
 }
 
-async function queryOf(
-  { query, mode, language }: SearchMessage,
-  { engine }: SearchPorts,
+export async function queryOf(
+  { query, mode, language, rerank }: Pick<SearchWish, 'query' | 'mode' | 'language' | 'rerank'>,
+  { engine }: Pick<SearchPorts, 'engine'>,
   signal: AbortSignal,
 ): Promise<Query> {
+  if (rerank) throw new OperationError('unsupported', 'rerank: there is no reranking model here; leave it out')
   if (typeof query === 'string') {
     const dense = mode === 'keyword' ? null : (await engine.embed([query], { as: 'query', signal }))[0]!
     const terms = mode === 'dense' ? null : engine.queryTerms(query, language ?? null)
@@ -165,17 +192,6 @@ async function centreOf(like: string, reader: Reader, index: SearchIndex): Promi
   return centre
 }
 
-function rank(
-  { mode }: SearchMessage,
-  { dense, keyword }: { dense: readonly Candidate[]; keyword: readonly Candidate[] },
-): Candidate[] {
-  if (mode !== 'hybrid' || keyword.length === 0)
-    return [...dense, ...keyword].sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
-  const byId = new Map([...keyword, ...dense].map((candidate) => [candidate.id, candidate]))
-  const fused = fuse({ dense, keyword, k: byId.size })
-  return fused.map(({ id, score }) => ({ ...byId.get(id)!, score }))
-}
-
 /** The fence of the chunks that each document is served from, by key; null for one that is deleted. */
 type Contents = ReadonlyMap<string, string | null>
 
@@ -199,25 +215,15 @@ function movedOn(ranked: readonly Candidate[], contents: Contents, before: Conte
   })
 }
 
-function take(present: readonly Candidate[], { k, groupBy }: SearchMessage, except: string | null): Candidate[] {
-  const seen = new Set<string>(except === null ? [] : [except])
-  const hits: Candidate[] = []
-  for (const candidate of present) {
-    if (hits.length === k) break
-    if (seen.has(candidate.key)) continue
-    if (groupBy === 'document') seen.add(candidate.key)
-    hits.push(candidate)
-  }
-  return hits
-}
-
 function hitOf(
   { key, ordinal, score, text, title, url, attributes, fence, start, end }: Candidate,
   tenant: string,
 ): Hit {
   const revision = fence.split(':').slice(0, 2).join(':')
+  const documentId = key.slice(tenant.length + 1)
   return {
-    documentId: key.slice(tenant.length + 1),
+    hitId: `${documentId}#${ordinal}`,
+    documentId,
     ordinal,
     score,
     text,

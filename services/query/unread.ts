@@ -5,8 +5,8 @@ import type { Clock } from '../../streams/clock.ts'
 export type SlowReading = 'bytes' | 'seconds'
 
 export interface Unread {
-  /** Sends the text, unless the connection is about to end. */
-  send(text: string): void
+  /** Sends the text, unless the connection is about to end. Resolves when the client, or the kernel for it, has taken it, or never will. */
+  send(text: string): Promise<void>
   /** The connection has ended. */
   end(): void
 }
@@ -44,14 +44,18 @@ export function unreadBy(socket: Receiver, clock: Clock, cutOff: (bound: SlowRea
 
   return {
     send(text) {
-      if (ended.signal.aborted || socket.readyState !== socket.OPEN) return
+      if (ended.signal.aborted || socket.readyState !== socket.OPEN) return Promise.resolve()
       waiting++
-      socket.send(text, () => {
-        waiting--
-        taken++
-      })
+      const sent = new Promise<void>((resolve) =>
+        socket.send(text, () => {
+          waiting--
+          taken++
+          resolve()
+        }),
+      )
       if (socket.bufferedAmount > UNREAD_BYTES_MAX) giveUp('bytes')
       else if (!watched) void watch()
+      return sent
     },
     end: () => ended.abort(),
   }

@@ -1,0 +1,71 @@
+import { type Change, differenceOf } from '../../../search/result-diff.ts'
+import type { Clock } from '../../../streams/clock.ts'
+import type { Principal } from '../../principal.ts'
+import { admit, type Quotas } from '../operations.ts'
+import { OperationError, type SubscribeMessage } from '../protocol.ts'
+import type { Hit } from '../searching.ts'
+import type { StandingQueries } from './standing-queries.ts'
+import type { State } from './standing-query.ts'
+
+/** What whoever follows a standing query is told. */
+export type StandingMessage =
+  | (State & { readonly type: 'snapshot'; readonly recovered: false })
+  | (Omit<State, 'hits'> & { readonly type: 'diff'; readonly ops: readonly Change<Hit>[]; readonly recovered?: true })
+  | { readonly type: 'notice'; readonly code: 'following' | 'not_following'; readonly message: string }
+
+export interface SubscribePorts {
+  readonly standing: StandingQueries
+  readonly clock: Clock
+  readonly quotas: Quotas
+}
+
+/**
+ * Keeps one client in step with a standing query: a snapshot, then what is different each time. `send` resolves when the client takes
+ * more; what changes until then, or within `minIntervalMs`, comes as one difference. Ends only by rejecting: with `cancelled` when the signal is aborted.
+ */
+export async function subscribe(
+  message: SubscribeMessage,
+  principal: Principal,
+  { standing, clock, quotas }: SubscribePorts,
+  signal: AbortSignal,
+  send: (message: StandingMessage) => Promise<void>,
+): Promise<never> {
+  admit(message, principal, quotas)
+  const { query, leave } = await standing.open(message, principal, signal)
+  try {
+    const { resume, minIntervalMs } = message
+    let told: State | null = null
+    let trouble: string | null = null
+    const seen = resume === undefined ? null : query.seen(resume)
+    if (seen !== null) {
+      told = query.state!
+      const { epoch, seq, hits, asOf } = told
+      await send({ type: 'diff', epoch, seq, ops: differenceOf(seen.hits, hits), asOf, recovered: true })
+    }
+    for (;;) {
+      await query.other(told, trouble, signal)
+      if (signal.aborted) throw new OperationError('cancelled', 'cancelled')
+      if (query.ended !== null) throw query.ended
+      if (query.trouble !== trouble) {
+        trouble = query.trouble
+        await send(trouble === null ? FOLLOWING : notFollowing(trouble))
+      }
+      const { state } = query
+      if (state === null) continue
+      const { epoch, seq, hits, asOf } = state
+      if (told?.epoch !== epoch) await send({ type: 'snapshot', epoch, seq, hits, asOf, recovered: false })
+      else if (told.seq !== seq) await send({ type: 'diff', epoch, seq, ops: differenceOf(told.hits, hits), asOf })
+      told = state
+      await clock.wait(minIntervalMs, signal)
+    }
+  } finally {
+    leave()
+  }
+}
+
+const FOLLOWING: StandingMessage = { type: 'notice', code: 'following', message: 'the hits follow the index again' }
+const notFollowing = (reason: string): StandingMessage => ({
+  type: 'notice',
+  code: 'not_following',
+  message: `the hits may be stale, and nothing needs to be done: ${reason}`,
+})
