@@ -21,7 +21,7 @@ let producer: Awaited<ReturnType<Platform['broker']['producer']>>
 before(async () => {
   platform = await openPlatform({
     partitions: 2,
-    env: { FRESHET_SOURCES: flood.name, FRESHET_WORKER_PORT: String(workerPort) },
+    env: { FRESHET_SOURCES: flood.name, FRESHET_WORKER_PORT: String(workerPort), FRESHET_BULK_LAG_MAX: '5' },
   })
   const [worker] = await Promise.all([platform.worker({ FRESHET_WORKER_PORT: String(workerPort) }), platform.query()])
   workers = [worker]
@@ -72,6 +72,7 @@ async function ingested(tenant: string): Promise<string[]> {
 }
 
 const LOUD = 600
+const BULK = 160
 
 test('a flooded source is paused and says so, others flow, and in the end every document of it is served once', async () => {
   await freshet('quota', 'set', '--tenant', 'loud', '--documents-per-second', '4')
@@ -141,6 +142,28 @@ async function inOrder(): Promise<void> {
   }
   assert.equal(last.size, 4)
 }
+
+test('a bulk source goes on only while the index is near, others always, and all of it is served', async () => {
+  const worker = workers.at(-1)!
+  await freshet('quota', 'set', '--source', flood.name, '--bulk')
+  const seen = new Set<string>()
+
+  await producer.send(Array.from({ length: BULK }, (_, i) => record(flood, `bulk/${i}`, i % 2)))
+  await until('the source waits', async () => {
+    for (const { name } of await statesOf(worker)) seen.add(name)
+    return seen.size > 0
+  })
+  await producer.send([record(inbox, 'acme/between', 0)])
+  await until('the other one is there', async () => (await ingested('acme')).includes('acme/between'))
+  const during = (await ingested('bulk')).length
+  await until('all are there', async () => (await ingested('bulk')).length >= BULK, 120_000)
+  await atRest(platform)
+  await until('nothing waits any more', async () => (await statesOf(worker)).length === 0)
+
+  assert.deepEqual([...seen], ['bulk-waits'])
+  assert.ok(during < BULK, `${during} of ${BULK} were there before the other one`)
+  assert.equal(new Set(await ingested('bulk')).size, BULK)
+})
 
 test('what is over a quota at the door is a 429 with when to come back, over HTTP and over a WebSocket', async () => {
   const query: QueryRole = await platform.query(signed)
