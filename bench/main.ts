@@ -9,6 +9,7 @@ import { reasonOf } from '../streams/errors.ts'
 import { audit } from './audit.ts'
 import type { Bench } from './bench.ts'
 import { footprint } from './footprint.ts'
+import { gateway } from './gateway.ts'
 import { largeDocument } from './large-document.ts'
 import { latency } from './latency.ts'
 import { noisyTenant } from './noisy-tenant.ts'
@@ -27,6 +28,7 @@ const benches: Readonly<Record<string, Bench>> = {
   redelivery,
   footprint,
   audit,
+  gateway,
   'noisy-tenant': noisyTenant,
 }
 

@@ -42,8 +42,10 @@ export function holderOf({ id, secret }: KeyText, key: ApiKey | undefined, now: 
   if (key === undefined || !matches) return { refused: 'the API key is not known' }
   if (key.revokedAt !== null) return { refused: 'the API key is revoked' }
   if (key.expiresAt !== null && key.expiresAt <= now) return { refused: 'the API key has expired' }
+  const same = principals.get(key)
+  if (same !== undefined) return same
   const { tenant, groups, expiresAt, requestsPerSecond, embeddedTokensPerMinute, generatedTokensPerMinute } = key
-  return {
+  const principal = {
     tenant,
     subject: `key:${id}`,
     scopes: key.scopes.filter((scope): scope is Scope => (scopes as readonly string[]).includes(scope)),
@@ -51,7 +53,12 @@ export function holderOf({ id, secret }: KeyText, key: ApiKey | undefined, now: 
     expiresAt,
     limits: { requestsPerSecond, embeddedTokensPerMinute, generatedTokensPerMinute },
   }
+  principals.set(key, principal)
+  return principal
 }
+
+/** The same each time for the same record: what is known of a principal is found again. */
+const principals = new WeakMap<ApiKey, Principal>()
 
 export interface Refused {
   readonly refused: string

@@ -10,6 +10,8 @@ export interface Frame {
   readonly role: string
   readonly log: pino.Logger
   readonly metrics: Registry
+  /** For a line for each request: a write for each would cost as much as the request. Those of the last moment are lost with a kill -9. */
+  accessLog(): pino.Logger
   /** Named states of this process: on `/health/ready`, as a metric and in the log. */
   readonly states: States
   /** Said on `/health/ready`, 503 until every check holds. Each check answers null, or what is missing. */
@@ -28,13 +30,14 @@ export interface FrameOptions {
 }
 
 export async function openFrame({ role, host, adminPort, logLevel }: FrameOptions): Promise<Frame> {
-  const log = pino({
+  const shape = {
     level: logLevel,
     base: { role },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }) },
     redact: ['apiKey', 'token', 'password', '*.apiKey', '*.token', '*.password', '*.authorization'],
-  })
+  }
+  const log = pino(shape)
   const metrics = new Registry()
   metrics.setDefaultLabels({ role })
   collectDefaultMetrics({ register: metrics })
@@ -72,11 +75,23 @@ export async function openFrame({ role, host, adminPort, logLevel }: FrameOption
     log,
     metrics,
     states,
+    accessLog: () => pino(shape, someAtATime()),
     ready: (check) => checks.push(check),
     closing: (close) => closers.push(close),
     fail,
   }
 }
+
+function someAtATime(): ReturnType<typeof pino.destination> {
+  const destination = pino.destination({ fd: 1, minLength: LOG_CHARS, sync: false })
+  setInterval(() => destination.flush(), LOG_MS).unref()
+  process.on('exit', () => destination.flushSync())
+  return destination
+}
+
+/** A pipe takes that much in one piece. */
+const LOG_CHARS = 4_096
+const LOG_MS = 500
 
 /** Of this process: one, or one of each role of `all`. */
 const present: { readonly role: string; readonly log: pino.Logger; close(): Promise<void> }[] = []

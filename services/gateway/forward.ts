@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { errors } from 'undici'
 import { Buckets } from '../limits.ts'
-import { PRINCIPAL_HEADER, type Principal, signPrincipal } from '../principal.ts'
+import { PRINCIPAL_HEADER, type Principal, principalSigner } from '../principal.ts'
 import type { Pools } from './pools.ts'
 import { Refusal } from './refusal.ts'
 import type { Route } from './routes.ts'
@@ -36,13 +36,15 @@ export interface ForwardPorts {
 export class Forwarder {
   readonly #ports: ForwardPorts
   readonly #budget = new Buckets()
+  readonly #sign: ReturnType<typeof principalSigner>
 
   constructor(ports: ForwardPorts) {
     this.#ports = ports
+    this.#sign = principalSigner(ports.secret)
   }
 
   async forward(pools: Pools, route: Route, principal: Principal, asked: Asked): Promise<Forwarded> {
-    const { now, random, secret } = this.#ports
+    const { now, random } = this.#ports
     const { upstreams } = pools
     const tried = new Set<string>()
     for (let attempts = 1; ; attempts++) {
@@ -62,7 +64,7 @@ export class Forwarder {
           headers: {
             ...passedOn(asked.headers),
             'x-request-id': asked.requestId,
-            [PRINCIPAL_HEADER]: signPrincipal(principal, secret, now()),
+            [PRINCIPAL_HEADER]: this.#sign(principal, now()),
           },
           ...(asked.body !== undefined && asked.body.length > 0 && { body: asked.body }),
           signal: asked.signal,

@@ -128,9 +128,10 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   })
 
   const now = Date.now
+  const accessLog = frame.accessLog()
   const logged = ({ ms, ...access }: Access, what: string): void => {
     if (access.code !== 'ok') refused.inc({ code: access.code })
-    log.info({ access: { ...access, ms: Math.round(ms * 10) / 10 } }, what)
+    accessLog.info({ access: { ...access, ms: Math.round(ms * 10) / 10 } }, what)
   }
   const gateway = gatewayServer({
     admission: new Admission({
@@ -168,7 +169,7 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     },
     closed(admitted, ms) {
       socketSeconds.observe(ms / 1_000)
-      log.info({ access: { ...admitted, ms: Math.round(ms) } }, 'WebSocket closed')
+      accessLog.info({ access: { ...admitted, ms: Math.round(ms) } }, 'WebSocket closed')
     },
   })
   tls?.follow(

@@ -150,7 +150,8 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
       },
       handler: async (request, reply) => {
         const left = new AbortController()
-        reply.raw.once('close', () => left.abort())
+        // Who has had the whole answer has not left.
+        reply.raw.once('close', () => reply.raw.writableFinished || left.abort())
         const record = seen.get(request)!
         const answer = await ports.forwarder.forward(pools, route, record.principal!, {
           method: route.method,
