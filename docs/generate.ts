@@ -17,6 +17,7 @@ import { routes, SOCKET_PATH } from '../services/gateway/routes.ts'
 import { needed } from '../services/query/operations.ts'
 import { LIMITS } from '../services/query/protocol.ts'
 import { stateKinds } from '../streams/states.ts'
+import { descriptions, textOf } from './api.ts'
 
 /** Writes the tables in these pages that follow from the code: `node docs/generate.ts`. A test compares. */
 export async function regenerated(page: string): Promise<string> {
@@ -306,4 +307,5 @@ export async function freshetCommands(): Promise<Command[]> {
 
 if (import.meta.main) {
   for (const page of pages) writeFileSync(page, await regenerated(readFileSync(page, 'utf8')))
+  for (const { name, make } of descriptions) writeFileSync(join(import.meta.dirname, name), textOf(make()))
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { descriptions, textOf } from '../docs/api.ts'
 import { freshetCommands, pages as generatedPages, regenerated } from '../docs/generate.ts'
 import { settings, variableOf } from '../services/config.ts'
 
@@ -19,6 +20,18 @@ test('the tables that follow from the code are current', async () => {
 
   assert.ok(checkedIn.every((text) => text.includes('<!-- generated: ')))
   assert.deepEqual(now, checkedIn, 'run: node docs/generate.ts')
+})
+
+test('the descriptions of the interfaces are those of the code', () => {
+  const checkedIn = descriptions.map(({ name }) => readFileSync(join(root, 'docs', name), 'utf8'))
+
+  const now = descriptions.map(({ make }) => textOf(make()))
+
+  assert.ok(now.every((text) => text.length > 10_000))
+  assert.ok(
+    now.every((text, i) => text === checkedIn[i]),
+    'run: node docs/generate.ts',
+  )
 })
 
 test('every freshet command in the pages is one, with the options that it has', async () => {

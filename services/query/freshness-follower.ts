@@ -11,23 +11,8 @@ import { openTable } from '../../streams/table.ts'
 import { nameIn, type Topic } from '../../streams/topic.ts'
 import type { Platform } from '../platform.ts'
 import type { Principal } from '../principal.ts'
+import type { AsOf, Outcome } from './answers.ts'
 import { OperationError } from './protocol.ts'
-
-export interface AsOf {
-  readonly token: string
-  readonly staleMs: number
-  readonly complete: boolean
-  /** Of the sources before `documents`. */
-  readonly ingestStaleMs: number
-}
-
-/** What became of one position. `applied`: the index holds it, and its receipt is not at hand any more. */
-export interface Outcome {
-  readonly partition: number
-  readonly offset: number
-  readonly outcome: Receipt['outcome'] | 'applied'
-  readonly reason: string | null
-}
 
 /**
  * Follows how far each collection has come: `progress`, the receipts, and the ends of `documents` and of the sources. All are

@@ -81,7 +81,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
   }
 }
 
-const statuses: Readonly<Record<ErrorCode, number>> = {
+export const statuses: Readonly<Record<ErrorCode, number>> = {
   bad_request: 400,
   unauthenticated: 401,
   forbidden: 403,

@@ -17,7 +17,7 @@ export const LIMITS = {
   timeoutMsMax: 60_000,
 } as const
 
-const id = z.string().min(1).max(128)
+export const id = z.string().min(1).max(128)
 const timeoutMs = z.number().int().min(0).max(LIMITS.timeoutMsMax)
 
 const freshness = z.union([
@@ -149,20 +149,22 @@ export class OperationError extends Error {
   }
 }
 
-export type ErrorCode =
-  | 'bad_request'
-  | 'rejected'
-  | 'unsupported'
-  | 'not_found'
-  | 'position_expired'
-  | 'too_stale'
-  | 'timeout'
-  | 'unavailable'
-  | 'rate_limited'
-  | 'cancelled'
-  | 'forbidden'
-  | 'unauthenticated'
-  | 'internal'
+export const errorCodes = [
+  'bad_request',
+  'rejected',
+  'unsupported',
+  'not_found',
+  'position_expired',
+  'too_stale',
+  'timeout',
+  'unavailable',
+  'rate_limited',
+  'cancelled',
+  'forbidden',
+  'unauthenticated',
+  'internal',
+] as const
+export type ErrorCode = (typeof errorCodes)[number]
 
 /** The faults of a message in words: the field, what is wrong, what it was. */
 export function faultsIn(error: z.ZodError, message: unknown): string {

@@ -3,26 +3,14 @@ import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
 import { compareFences, fenceText, parseFence } from '../../processors/fence.ts'
 import { type Lists, type RankingWish, rank, take, windowOf } from '../../search/ranking.ts'
-import type { Listed } from '../../search/result-diff.ts'
 import type { Reader } from '../../search/visibility.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
-import type { AsOf, FreshnessFollower } from './freshness-follower.ts'
+import type { AsOf, Hit } from './answers.ts'
+import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage, type SearchWish } from './protocol.ts'
 import type { ServingFollower } from './serving.ts'
-
-export interface Hit extends Listed {
-  readonly documentId: string
-  readonly ordinal: number
-  readonly score: number
-  readonly text: string
-  readonly title: string | null
-  readonly url: string | null
-  readonly attributes: Record<string, unknown>
-  readonly revision: string
-  readonly span: readonly [number, number]
-}
 
 export interface SearchResult {
   readonly hits: readonly Hit[]

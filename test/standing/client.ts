@@ -1,7 +1,7 @@
 import { applyChanges, type HitChange } from '../../client/apply-changes.ts'
 import type { Principal } from '../../services/principal.ts'
+import type { Hit } from '../../services/query/answers.ts'
 import { OperationError, type SubscribeMessage } from '../../services/query/protocol.ts'
-import type { Hit } from '../../services/query/searching.ts'
 import { type SubscribePorts, subscribe } from '../../services/query/standing/subscribing.ts'
 
 interface Told {

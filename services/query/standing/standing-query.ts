@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Changes } from '../../../streams/changes.ts'
-import type { AsOf } from '../freshness-follower.ts'
+import type { AsOf, Hit } from '../answers.ts'
 import type { OperationError } from '../protocol.ts'
-import type { Hit } from '../searching.ts'
 
 /** What a standing query answers now. */
 export interface State {

@@ -1,9 +1,9 @@
 import { type Change, differenceOf } from '../../../search/result-diff.ts'
 import type { Clock } from '../../../streams/clock.ts'
 import type { Principal } from '../../principal.ts'
+import type { Hit } from '../answers.ts'
 import { admit, type Quotas } from '../operations.ts'
 import { OperationError, type SubscribeMessage } from '../protocol.ts'
-import type { Hit } from '../searching.ts'
 import type { StandingQueries } from './standing-queries.ts'
 import type { State } from './standing-query.ts'
 
