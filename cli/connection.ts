@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Client, connect } from '../client/client.ts'
+import { trust } from '../connectors/qdrant/trust.ts'
 import { addressesOf, callerConfig, loadConfig, queryConfig, rolePorts } from '../services/config.ts'
 
 /** A connection to the platform that the environment names, closed when the work is done. */
@@ -14,6 +15,7 @@ export async function withClient<T>(work: (client: Client) => Promise<T>): Promi
 }
 
 export function connectClient(timeoutMs?: number): Promise<Client> {
+  trustDoor()
   const apiKey = ownKey()
   return connect(socketUrl(), { ...(apiKey !== null && { apiKey }), ...(timeoutMs !== undefined && { timeoutMs }) })
 }
@@ -22,6 +24,12 @@ export function socketUrl(): string {
   const config = loadConfig(callerConfig, { env: process.env })
   if (config.url !== undefined) return new URL('/v1/ws', config.url.replace(/^http/, 'ws')).href
   return `ws://127.0.0.1:${rolePorts(config).gateway}/v1/ws`
+}
+
+/** Before anybody goes there. */
+export function trustDoor(): void {
+  const { urlCa } = loadConfig(callerConfig, { env: process.env })
+  if (urlCa !== undefined) trust(readFileSync(urlCa, 'utf8'))
 }
 
 /** What `npm start` writes for who started it. */

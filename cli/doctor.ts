@@ -93,27 +93,30 @@ const checks: readonly [string, () => Promise<void> | void][] = [
   ],
   [
     'schema registry',
-    async () => {
-      const { registry } = addressesOf(config())
-      const response = await fetch(`${registry}/config`, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((cause) => {
-        throw new Error(`nobody answers at ${registry}; start it with npm start, or set FRESHET_REGISTRY`, { cause })
-      })
-      if (!response.ok)
-        throw new Error(
-          `${registry} answers ${response.status} to /config; FRESHET_REGISTRY must be an API like Confluent's`,
-        )
-      for (const topic of catalogue.filter(({ name }) => !name.includes('<space>'))) {
-        const subject = `${config().topicPrefix}${topic.name}-value`
-        const answer = await fetch(`${registry}/config/${subject}`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
-        // Not registered yet: the first start does it.
-        if (answer.status === 404) continue
-        const { compatibilityLevel } = (await answer.json()) as { compatibilityLevel?: string }
-        if (compatibilityLevel === 'BACKWARD') continue
-        throw new Error(
-          `the compatibility of ${subject} is ${compatibilityLevel}; curl -X PUT -H 'content-type: application/json' -d '{"compatibility":"BACKWARD"}' ${registry}/config/${subject}`,
-        )
-      }
-    },
+    () =>
+      withSomeOutside(async ({ askRegistry }) => {
+        const { registry } = addressesOf(config())
+        const { status } = await askRegistry('/config', TIMEOUT_MS).catch((cause) => {
+          throw new Error(`nobody answers at ${registry}; start it with npm start, or set FRESHET_REGISTRY`, { cause })
+        })
+        if (status === 401 || status === 403)
+          throw new Error(
+            `${registry} does not let us in (${status}); correct registryToken, or registryUsername and registryPassword`,
+          )
+        if (status !== 200)
+          throw new Error(`${registry} answers ${status} to /config; FRESHET_REGISTRY must be an API like Confluent's`)
+        for (const topic of catalogue.filter(({ name }) => !name.includes('<space>'))) {
+          const subject = `${config().topicPrefix}${topic.name}-value`
+          const { status, body } = await askRegistry(`/config/${subject}`, TIMEOUT_MS)
+          // Not registered yet: the first start does it.
+          if (status === 404) continue
+          const { compatibilityLevel } = body as { compatibilityLevel?: string }
+          if (compatibilityLevel === 'BACKWARD') continue
+          throw new Error(
+            `the compatibility of ${subject} is ${compatibilityLevel}; curl -X PUT -H 'content-type: application/json' -d '{"compatibility":"BACKWARD"}' ${registry}/config/${subject}`,
+          )
+        }
+      }),
   ],
   [
     'Qdrant',

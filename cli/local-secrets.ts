@@ -7,7 +7,7 @@ import { callerConfig, loadConfig } from '../services/config.ts'
 import { createKey } from '../services/key-administration.ts'
 import { scopes } from '../services/principal.ts'
 import { administer } from './administer.ts'
-import { credentialsPath, socketUrl } from './connection.ts'
+import { credentialsPath, socketUrl, trustDoor } from './connection.ts'
 
 /** What gateway and services of this machine know each other by; made once, for this user only. Answers the file. */
 export function internalSecretFile(dataDir: string): string {
@@ -27,6 +27,7 @@ export async function ensureOwnKey(dataDir: string): Promise<void> {
     createKey({ name: 'whoever runs npm start', tenant, scopes, groups: [EVERY_GROUP] }, administration),
   )
   writeFileSync(path, `${JSON.stringify({ id, apiKey }, null, 2)}\n`, { mode: 0o600 })
+  trustDoor()
   // The gateway hears of it in a moment.
   for (const late = Date.now() + KNOWN_MS_MAX; Date.now() < late; await delay(KNOWN_LOOK_MS)) {
     const { status } = await fetch(socketUrl().replace(/^ws/, 'http'), { headers: { 'x-api-key': apiKey } })

@@ -3,19 +3,22 @@ import type { Role } from '../infra/local/stack.ts'
 import { callerConfig, loadConfig, rolePorts } from '../services/config.ts'
 import { internalSecretFile } from './local-secrets.ts'
 
-/** Freshet's own processes beside a local stack. They take everything else from the environment. */
+export type LocalRole = 'worker' | 'query' | 'gateway' | 'admin'
+
+/** Freshet's own processes beside a local stack. They take everything else from the environment. `credentials`: of each its own. */
 export function localRoles(
   { portBase, dataDir, toolsDir }: Pick<LocalSettings, 'portBase' | 'dataDir' | 'toolsDir'>,
   env: Readonly<Record<string, string>> = {},
+  credentials: (role: LocalRole) => Readonly<Record<string, string>> = () => ({}),
 ): Role[] {
   const secret = { FRESHET_INTERNAL_SECRET_FILE: internalSecretFile(dataDir) }
   const shared = { FRESHET_PORT_BASE: String(portBase), FRESHET_DATA: dataDir, FRESHET_TOOLS: toolsDir, ...env }
   // Whoever started this machine's stack decides for all of it.
   const operators = { FRESHET_OPERATOR_TENANT: loadConfig(callerConfig, { env: process.env }).tenant }
-  const role = (name: string, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({
+  const role = (name: LocalRole, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({
     name,
     args: ['services/main.ts', name],
-    env: { ...own, ...shared },
+    env: { ...own, ...shared, ...credentials(name) },
     readyUrl: `http://127.0.0.1:${adminPort}/health/ready`,
   })
   const { worker, queryAdmin, gatewayAdmin, adminMetrics } = rolePorts({ portBase })

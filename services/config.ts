@@ -319,6 +319,10 @@ export const callerConfig = platformConfig.extend({
     .url()
     .optional()
     .describe('Where the command line asks, like wss://freshet.example. Default: the local gateway.'),
+  urlCa: z
+    .string()
+    .optional()
+    .describe('File with the certificates that the one at url is signed by, PEM. Default: those that Node.js trusts.'),
   apiKey: secretSetting()
     .transform(({ value }) => value)
     .optional()

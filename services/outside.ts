@@ -4,7 +4,7 @@ import { control } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
 import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import type { Log } from '../streams/brokers/kafka-client.ts'
-import { confluentRegistry, type SchemaRegistry } from '../streams/registry.ts'
+import { askRegistry, confluentRegistry, type SchemaRegistry } from '../streams/registry.ts'
 import { avroSerde, type Serde } from '../streams/serde.ts'
 import { openTable, type Table } from '../streams/table.ts'
 import type { Scope } from '../streams/topic.ts'
@@ -15,6 +15,8 @@ import { kafkaSecurity, qdrantAccess, registryAccess } from './credentials.ts'
 export interface Outside {
   readonly broker: Broker
   readonly registry: SchemaRegistry
+  /** What the registry says at a path. */
+  askRegistry(path: string, timeoutMs: number): ReturnType<typeof askRegistry>
   /** Of topics in this scope. */
   serde(scope: Scope): Serde
   /** A connection of its own. `timeoutMs`: of each call. */
@@ -45,6 +47,7 @@ export function openOutside(
   return {
     broker,
     registry,
+    askRegistry: (path, timeoutMs) => askRegistry(`${addresses.registry}${path}`, registryAccess(config), timeoutMs),
     serde,
     qdrant: (options = {}) => connectQdrant({ url: addresses.qdrant, ...qdrantAccess(config), ...options }),
     control: controlTable,

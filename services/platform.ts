@@ -2,7 +2,7 @@ import { ensureTopics } from '../schemas/ensure-topics.ts'
 import { catalogue, control } from '../schemas/topics.ts'
 import type { Broker } from '../streams/broker.ts'
 import { systemClock } from '../streams/clock.ts'
-import { Retry, reasonOf } from '../streams/errors.ts'
+import { Forbidden, Retry, reasonOf } from '../streams/errors.ts'
 import type { Serde } from '../streams/serde.ts'
 import type { StateName } from '../streams/states.ts'
 import type { Scope } from '../streams/topic.ts'
@@ -39,15 +39,15 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
   await persistently('Kafka', waiting, () => broker.admin.ready(READY_MS))
   const plan = { scope, partitions, replicationFactor }
   await persistently('the schema registry', waiting, () => serde.register(catalogue))
-  await persistently('the topics', waiting, () => ensureTopics(broker.admin, plan, [control]))
+  await persistently('the topics', waiting, () => orWait(ensureTopics(broker.admin, plan, [control])))
   const epochs = await persistently('the epoch of documents', waiting, () => openEpochs(broker, serde, scope, failed))
   // A `documents` that is gone is not made anew by whoever comes first: its place is for the one that is restored.
   await persistently('the epoch of documents', waiting, async () => {
     const { recorded, present } = await epochs.identities()
-    if (recorded !== null || present !== null) await epochs.check()
+    if (recorded !== null || present !== null) await orWait(epochs.check())
   })
-  await persistently('the topics', waiting, () => ensureTopics(broker.admin, plan))
-  await persistently('the epoch of documents', waiting, () => epochs.check())
+  await persistently('the topics', waiting, () => orWait(ensureTopics(broker.admin, plan)))
+  await persistently('the epoch of documents', waiting, () => orWait(epochs.check()))
   return {
     outside,
     broker,
@@ -57,6 +57,16 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
     get epoch() {
       return epochs.epoch
     },
+  }
+}
+
+/** What is made once may be made by another role: whoever may not make it waits for who may. */
+async function orWait(work: Promise<void>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!(error instanceof Forbidden)) throw error
+    throw new Retry(`waiting for a role that may do this: ${reasonOf(error)}`)
   }
 }
 

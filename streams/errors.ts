@@ -37,6 +37,11 @@ export class Fatal extends Error {
   }
 }
 
+/** Kafka knows who we are, and that this is not for us. Whoever may leave it to others waits; for everybody else it is `Fatal`. */
+export class Forbidden extends Fatal {
+  override name = 'Forbidden'
+}
+
 /** What this task believes about the world outside may be wrong: forget it all, and begin again as if just assigned. */
 export class StartOver extends Error {
   override name = 'StartOver'

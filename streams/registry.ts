@@ -1,4 +1,6 @@
+import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { json } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { COMPATIBILITY, SchemaRegistry as ConfluentRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { Fatal, Reject, Retry, reasonOf } from './errors.ts'
@@ -106,6 +108,27 @@ function trusting({ ca }: RegistryAccess): https.Agent {
     return connect(trusted === null ? options : { ...options, ca: trusted }, callback)
   }
   return agent
+}
+
+/** What the registry says at a path, with our credentials; for whoever looks at more than schemas. */
+export async function askRegistry(
+  url: string,
+  access: RegistryAccess,
+  timeoutMs: number,
+): Promise<{ readonly status: number; readonly body: unknown }> {
+  const authorization = access.authorization()
+  const ca = access.ca()
+  const { request } = url.startsWith('https:') ? https : http
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const asked = request(url, {
+    headers: { accept: 'application/json', ...(authorization !== null && { authorization }) },
+    ...(ca !== null && { ca }),
+    agent: false,
+    signal: AbortSignal.timeout(timeoutMs),
+  })
+  asked.on('response', resolve).on('error', reject).end()
+  const response = await promise
+  return { status: response.statusCode ?? 0, body: await json(response).catch(() => null) }
 }
 
 const REGISTER_ATTEMPTS_MAX = 10

@@ -1,11 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
 import { type ClientHttp2Stream, constants, type Http2Session } from 'node:http2'
-import tls from 'node:tls'
 import { type CallOptions, Code, ConnectError } from '@connectrpc/connect'
 import { QdrantClient } from '@qdrant/js-client-grpc'
 import { Reject, Retry, StartOver } from '../../streams/errors.ts'
 import { Missing } from './missing.ts'
+import { trust } from './trust.ts'
 
 /** A request, and the connection that it went over. */
 interface UnderWay {
@@ -124,12 +124,6 @@ function headersOf(apiKey: () => string | null): Record<string, string> {
   const headers = {}
   Object.defineProperty(headers, 'api-key', { enumerable: true, get: () => apiKey() ?? '' })
   return headers
-}
-
-/** Its client takes no certificates of ours: the process is told. */
-function trust(ca: string): void {
-  const trusted = tls.getCACertificates('default')
-  if (!trusted.includes(ca)) tls.setDefaultCACertificates([...trusted, ca])
 }
 
 const READ_ATTEMPTS_MAX = 3

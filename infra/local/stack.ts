@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { endLeftovers } from './leftovers.ts'
 import { tryLock } from './lock.js'
 import type { PartEvent } from './part-process.ts'
-import type { Places } from './parts/places.ts'
+import type { KafkaOauth, Places } from './parts/places.ts'
 import { reachable } from './parts/qdrant.ts'
 import { type Role, rolePart } from './parts/role.ts'
 import { type Ports, portsFrom, requireFree } from './ports.ts'
+import type { Secured } from './secure/secured.ts'
 import { type SetupEvent, setUp, type Tools } from './setup.ts'
 import { makers, type PartName, type Plan, planOf } from './stack-plan.ts'
 import { Supervisor } from './supervisor.ts'
@@ -27,6 +28,11 @@ export interface StackOptions {
   readonly roles?: readonly Role[]
   /** Names in `engine/models.ts` to have in `modelsDir`. Default: the default model. */
   readonly models?: readonly string[]
+  /**
+   * TLS everywhere, a user with a password for whoever comes to Kafka, access lists, a token for the registry, a key for Qdrant: `secured` makes
+   * them. The data folder is for such stacks only, since Kafka learns of its users when it is made. Default: whoever is on this machine is let in.
+   */
+  readonly secure?: { readonly made: Secured; readonly topicPrefix?: string; readonly oauth?: KafkaOauth }
   /** Gives the start up: what has begun is stopped, and `startStack` rejects. */
   readonly signal?: AbortSignal
   /** With `signal` aborted, gives up the order and the patience of that stop. */
@@ -109,7 +115,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 function supervise(options: StackOptions, { local, embedded }: Plan, tools: Tools, runDir: string): Supervisor {
   const { dataDir, toolsDir, portBase, roles = [], report } = options
-  const places: Places = { ports: portsFrom(portBase), dataDir, archiveDir: join(toolsDir, 'class-archives'), tools }
+  const secure = options.secure === undefined ? null : { topicPrefix: '', oauth: null, ...options.secure }
+  const archiveDir = join(toolsDir, 'class-archives')
+  const places: Places = { ports: portsFrom(portBase), dataDir, archiveDir, tools, secure }
   return new Supervisor({
     parts: [...local.map((name) => makers[name](places, embedded)), ...roles.map((role) => rolePart(role, local))],
     runDir,
@@ -143,12 +151,13 @@ function stackOf(
     ? supervisor.ready('connect')
     : Promise.reject(new Error('this stack has no Kafka Connect'))
   connectReady.catch(() => {})
+  const scheme = options.secure === undefined ? 'http' : 'https'
   return {
     urls: {
       kafka: `127.0.0.1:${ports.kafka}`,
-      registry: `http://127.0.0.1:${ports.registry}`,
+      registry: `${scheme}://127.0.0.1:${ports.registry}`,
       connect: `http://127.0.0.1:${ports.connect}`,
-      qdrant: options.qdrantUrl ?? `http://127.0.0.1:${ports.qdrant}`,
+      qdrant: options.qdrantUrl ?? `${scheme}://127.0.0.1:${ports.qdrant}`,
     },
     ports,
     modelsDir,

@@ -1,4 +1,4 @@
-import { Fatal, Fenced, Reject, Retry, reasonOf } from '../errors.ts'
+import { Fatal, Fenced, Forbidden, Reject, Retry, reasonOf } from '../errors.ts'
 
 /** The name of Kafka's error code, looked for in an error of kafkajs and its causes; null if the broker said nothing. */
 export function kafkaCodeOf(error: unknown): string | null {
@@ -17,7 +17,8 @@ export function asInstruction(error: unknown, doing: string): Error {
   const message = `${doing}: ${reasonOf(error)}`
   if (code !== null && FENCED.has(code)) return Object.assign(new Fenced(message), { cause: error })
   if (code !== null && REFUSED.has(code)) return new Reject(message, { cause: error })
-  if (code !== null && FORBIDDEN.has(code)) return new Fatal(message, { cause: error })
+  if (code !== null && FORBIDDEN.has(code)) return new Forbidden(message, { cause: error })
+  if (code !== null && HOPELESS.has(code)) return new Fatal(message, { cause: error })
   // With a code the broker did answer; it is there.
   return new Retry(message, { cause: error, ...(code === null && { state: 'kafka-unreachable' as const }) })
 }
@@ -38,6 +39,5 @@ const FORBIDDEN = new Set([
   'GROUP_AUTHORIZATION_FAILED',
   'CLUSTER_AUTHORIZATION_FAILED',
   'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
-  'SASL_AUTHENTICATION_FAILED',
-  'INVALID_TOPIC_EXCEPTION',
 ])
+const HOPELESS = new Set(['SASL_AUTHENTICATION_FAILED', 'INVALID_TOPIC_EXCEPTION'])

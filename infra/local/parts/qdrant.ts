@@ -2,21 +2,29 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { QdrantClient } from '@qdrant/js-client-grpc'
+import { trust } from '../../../connectors/qdrant/trust.ts'
 import { reasonOf } from '../../../streams/errors.ts'
 import type { Command, Part } from '../part-process.ts'
+import { read } from '../secure/secured.ts'
 import type { Places } from './places.ts'
 
 const facade = join(import.meta.dirname, '..', 'qdrant', 'server.py')
 
 /** Qdrant: its own server if that is on the PATH, else its engine behind the same gRPC API. Their files differ, so each has a folder of its own. */
 export function qdrantPart(places: Places, { server }: { server: boolean }): Part {
-  const probe = serves(`http://127.0.0.1:${places.ports.qdrant}`)
+  const { secure, ports } = places
+  const url = `127.0.0.1:${ports.qdrant}`
+  let probe: ((signal: AbortSignal) => Promise<void>) | null = null
   return {
     name: 'qdrant',
     startMsMax: 60_000,
     stopMsMax: 15_000,
-    command: async () => (server ? serverCommand(places) : await embeddedCommand(places)),
-    ready: probe,
+    command: () => (server ? serverCommand(places) : embeddedCommand(places)),
+    async ready(signal) {
+      if (secure !== null) trust(read(secure.made.ca))
+      probe ??= serves(secure === null ? `http://${url}` : `https://${url}`)
+      await probe(signal)
+    },
   }
 }
 
@@ -45,20 +53,26 @@ export async function reachable(url: string): Promise<void> {
   }
 }
 
-async function embeddedCommand({ ports, dataDir, tools }: Places): Promise<Command> {
+async function embeddedCommand({ ports, dataDir, tools, secure }: Places): Promise<Command> {
   const path = join(dataDir, 'qdrant')
   const python = await tools.python
+  const secured = secure?.made
+  const guard =
+    secured === undefined
+      ? []
+      : ['--tls-cert', secured.certificate, '--tls-key', secured.key, '--api-key-file', secured.qdrantKey]
   mkdirSync(path, { recursive: true })
   return {
     file: join(python, 'bin', 'python'),
-    args: [facade, '--host', '127.0.0.1', '--port', String(ports.qdrant), '--path', path],
+    args: [facade, '--host', '127.0.0.1', '--port', String(ports.qdrant), '--path', path, ...guard],
     env: { PYTHONUNBUFFERED: '1' },
   }
 }
 
-function serverCommand({ ports, dataDir }: Places): Command {
+async function serverCommand({ ports, dataDir, secure }: Places): Promise<Command> {
   const home = join(dataDir, 'qdrant-server')
   mkdirSync(home, { recursive: true })
+  const secured = secure?.made
   return {
     file: 'qdrant',
     args: ['--disable-telemetry'],
@@ -69,6 +83,12 @@ function serverCommand({ ports, dataDir }: Places): Command {
       QDRANT__SERVICE__GRPC_PORT: String(ports.qdrant),
       QDRANT__STORAGE__STORAGE_PATH: join(home, 'storage'),
       QDRANT__STORAGE__SNAPSHOTS_PATH: join(home, 'snapshots'),
+      ...(secured && {
+        QDRANT__SERVICE__ENABLE_TLS: 'true',
+        QDRANT__TLS__CERT: secured.certificate,
+        QDRANT__TLS__KEY: secured.key,
+        QDRANT__SERVICE__API_KEY: read(secured.qdrantKey),
+      }),
     },
   }
 }

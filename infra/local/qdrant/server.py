@@ -8,6 +8,7 @@ is taken or another process serves the folder.
 """
 
 import argparse
+import hmac
 import json
 import signal
 import sys
@@ -39,8 +40,10 @@ def main() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
 
+    key = arguments.api_key_file.read_text().strip() if arguments.api_key_file else None
     server = grpc.server(
         futures.ThreadPoolExecutor(THREADS),
+        interceptors=[KeyRequired(key)] if key else [],
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -48,7 +51,7 @@ def main() -> None:
         ],
     )
     try:
-        port = server.add_insecure_port(f"{arguments.host}:{arguments.port}")
+        port = _listen(server, arguments)
         store = Store(arguments.path)
     except (FolderHeld, RuntimeError) as error:
         sys.exit(f"embedded Qdrant: {error}")
@@ -70,9 +73,40 @@ def main() -> None:
     store.close()
 
 
+def _listen(server: grpc.Server, arguments: argparse.Namespace) -> int:
+    address = f"{arguments.host}:{arguments.port}"
+    if not arguments.tls_cert:
+        return server.add_insecure_port(address)
+    pair = (arguments.tls_key.read_bytes(), arguments.tls_cert.read_bytes())
+    return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+
+
+class KeyRequired(grpc.ServerInterceptor):
+    """As Qdrant has it: the key in the header api-key, for everything but the health checks."""
+
+    OPEN = ("/qdrant.Qdrant/HealthCheck", "/grpc.health.v1.Health/Check")
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+        self._refusal = grpc.unary_unary_rpc_method_handler(
+            lambda _request, context: context.abort(
+                grpc.StatusCode.UNAUTHENTICATED, "Must provide an API key or an Authorization bearer token"
+            )
+        )
+
+    def intercept_service(self, continuation, details):
+        given = dict(details.invocation_metadata).get("api-key", "")
+        if details.method in self.OPEN or hmac.compare_digest(given.encode(), self._key):
+            return continuation(details)
+        return self._refusal
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Qdrant's engine in this process, behind Qdrant's gRPC API.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; there is no authentication")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; anybody is let in without --api-key-file")
+    parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM; with --tls-key")
+    parser.add_argument("--tls-key", type=Path, help="private key, PEM")
+    parser.add_argument("--api-key-file", type=Path, help="file with the key that callers must show")
     parser.add_argument("--port", type=int, default=6334, help="gRPC port")
     parser.add_argument("--path", type=Path, required=True, help="folder of the data, held by one process at a time")
     return parser.parse_args()

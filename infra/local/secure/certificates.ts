@@ -87,7 +87,13 @@ function issue(
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
-const named = (name: string): Der => sequence(setOf(sequence(objectId('2.5.4.3'), text(name))))
+function named(name: string): Der {
+  // Others, like commas, are escaped wherever a name is shown, and would come back as another name.
+  if (!/^[\w .-]+$/.test(name))
+    throw new Error(`name: ${name} has more in it than letters, digits, spaces, dots and hyphens`)
+  return sequence(setOf(sequence(objectId('2.5.4.3'), text(name))))
+}
+
 const spki = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 const pem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
 const extension = (id: string, value: Der, critical = false): Der =>
