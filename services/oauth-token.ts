@@ -28,6 +28,17 @@ export function clientCredentials(source: TokenSource, now = Date.now): () => Pr
 
 const answer = z.object({ access_token: z.string().min(1), expires_in: z.coerce.number().positive().default(60) })
 
+const errorAnswer = z.object({
+  error: z.enum([
+    'invalid_request',
+    'invalid_client',
+    'invalid_grant',
+    'unauthorized_client',
+    'unsupported_grant_type',
+    'invalid_scope',
+  ]),
+})
+
 /** What is thrown names who was asked and what it said, and no secret. */
 async function asked({ url, id, secret, scope }: TokenSource): Promise<z.infer<typeof answer>> {
   // RFC 6749, 2.3.1: form-encoded, each by itself, before they go into the header.
@@ -47,9 +58,10 @@ async function asked({ url, id, secret, scope }: TokenSource): Promise<z.infer<t
   }
   const body: unknown = await response.json().catch(() => null)
   if (!response.ok) {
-    const code = (body as { error?: unknown } | null)?.error
+    // A word of RFC 6749, and nothing else that it may have to say: it has just been shown the secret.
+    const code = errorAnswer.safeParse(body).data?.error
     throw new Retry(
-      `kafkaOauthTokenUrl ${url} gave no token to kafkaOauthClientId ${id}: ${response.status}${typeof code === 'string' ? ` ${code.slice(0, CODE_LENGTH_MAX)}` : ''}`,
+      `kafkaOauthTokenUrl ${url} gave no token to kafkaOauthClientId ${id}: ${response.status}${code === undefined ? '' : ` ${code}`}`,
     )
   }
   const parsed = answer.safeParse(body)
@@ -58,4 +70,3 @@ async function asked({ url, id, secret, scope }: TokenSource): Promise<z.infer<t
 }
 
 const ANSWER_MS_MAX = 5_000
-const CODE_LENGTH_MAX = 100

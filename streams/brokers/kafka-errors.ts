@@ -14,7 +14,10 @@ export function asInstruction(error: unknown, doing: string): Error {
   if (error instanceof Retry || error instanceof Reject || error instanceof Fatal || error instanceof Fenced)
     return error
   const code = kafkaCodeOf(error)
-  const message = `${doing}: ${reasonOf(error)}`
+  // kafkajs keeps the reason to itself.
+  const unfound = error instanceof Error && error.name === 'KafkaJSGroupCoordinatorNotFound'
+  const perhaps = unfound ? '; or we have no right to the group' : ''
+  const message = `${doing}: ${reasonOf(error)}${perhaps}`
   if (code !== null && FENCED.has(code)) return Object.assign(new Fenced(message), { cause: error })
   if (code !== null && REFUSED.has(code)) return new Reject(message, { cause: error })
   if (code !== null && FORBIDDEN.has(code)) return new Forbidden(message, { cause: error })

@@ -1,6 +1,6 @@
 import type { Fetched, Position, TopicPartition } from '../broker.ts'
 import { systemClock } from '../clock.ts'
-import { Fatal, reasonOf } from '../errors.ts'
+import { Fatal, Forbidden, reasonOf } from '../errors.ts'
 import type { Cluster, Log } from './kafka-client.ts'
 import { asInstruction } from './kafka-errors.ts'
 import { type FetchedCommitted, fetchCommitted, type PartitionFetch } from './kafka-fetch.ts'
@@ -225,6 +225,8 @@ export class Fetcher {
       this.remove(reading)
       return this.#options.outOfRange(at)
     }
+    if (error === TOPIC_AUTHORIZATION_FAILED)
+      return this.#fail(new Forbidden(`${keyOf(reading)} is not for us to read (TOPIC_AUTHORIZATION_FAILED)`))
     const reason = error instanceof Error ? reasonOf(error) : `Kafka's error ${error}`
     if (++reading.errors >= ERRORS_MAX && !(typeof error === 'number' && MOVING.has(error))) {
       const cause = error instanceof Error ? error : undefined
@@ -299,5 +301,6 @@ const REQUEST_MS_MAX = 20_000
 /** In a row, of one partition, 100 ms apart. */
 const ERRORS_MAX = 50
 const OFFSET_OUT_OF_RANGE = 1
+const TOPIC_AUTHORIZATION_FAILED = 29
 /** Leaders that move, topics that come and go, a log that is being opened: they pass. */
 const MOVING = new Set([3, 5, 6, 7, 9, 13, 56, 74, 75, 76, 78, 100])
