@@ -8,6 +8,7 @@ import { secured } from '../infra/local/secure/secured.ts'
 import { localSettings } from '../infra/local/settings.ts'
 import type { Stack } from '../infra/local/stack.ts'
 import { loadConfig, platformConfig } from '../services/config.ts'
+import { sourcesOf } from '../services/sources.ts'
 import { credentialsPath } from './connection.ts'
 import { ensureOwnKey } from './local-secrets.ts'
 import { ingestReadmes } from './readmes.ts'
@@ -55,14 +56,18 @@ async function securely() {
     throw new Error('FRESHET_QDRANT_URL is set, and --secure starts a Qdrant of its own; leave one of them out')
   const settings = { ...open, dataDir: join(open.dataDir, 'secure') }
   const ports = portsFrom(settings.portBase)
-  const { topicPrefix } = loadConfig(platformConfig, { env: process.env })
+  const config = loadConfig(platformConfig, { env: process.env })
   const made = await secured(settings.dataDir, new Date())
   const roles = localRoles(settings, {}, (role) => ({
     ...credentialsOf(made, ports, role),
     ...(role === 'gateway' && doorCertificate(made)),
   }))
   const toOperate = writeOperatorConfig(made, ports, settings)
-  return { settings, options: { roles, secure: { made, topicPrefix } }, toOperate }
+  return {
+    settings,
+    options: { roles, secure: { made, topicPrefix: config.topicPrefix, sources: sourcesOf(config).slice(1) } },
+    toOperate,
+  }
 }
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`

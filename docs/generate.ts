@@ -16,6 +16,7 @@ import {
 import { routes, SOCKET_PATH } from '../services/gateway/routes.ts'
 import { needed } from '../services/query/operations.ts'
 import { LIMITS } from '../services/query/protocol.ts'
+import { kafkaUsers, topicRights } from '../services/rights.ts'
 import { stateKinds } from '../streams/states.ts'
 import { descriptions, textOf } from './api.ts'
 
@@ -48,6 +49,7 @@ const tables: Readonly<Record<string, () => string | Promise<string>>> = {
   limits,
   routes: ways,
   faults,
+  rights,
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -266,6 +268,14 @@ function topics(): string {
 function kept(config: Readonly<Record<string, string>>): string {
   if (config['cleanup.policy'] === 'compact') return 'compacted'
   return `${Number(config['retention.ms']) / 86_400_000} days`
+}
+
+function rights(): string {
+  const rows = catalogue.map((topic) => [
+    code(topic.name),
+    ...kafkaUsers.map((user) => topicRights[user].find(([of]) => of === topic)?.[1].join(', ') ?? ''),
+  ])
+  return table(['topic', ...kafkaUsers.map(code)], rows)
 }
 
 function limits(): string {

@@ -61,9 +61,9 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
 }
 
 /** What is made once may be made by another role: whoever may not make it waits for who may. */
-async function orWait(work: Promise<void>): Promise<void> {
+export async function orWait<T>(work: Promise<T>): Promise<T> {
   try {
-    await work
+    return await work
   } catch (error) {
     if (!(error instanceof Forbidden)) throw error
     throw new Retry(`waiting for a role that may do this: ${reasonOf(error)}`)

@@ -56,15 +56,21 @@ export const topicRights: Readonly<Record<KafkaUser, readonly (readonly [Topic, 
 /** These look at every topic of the catalogue, whether it is as it must be; they see names and settings, no records. */
 const lookers: readonly KafkaUser[] = ['worker', 'query']
 
-/** Kafka's access lists of a platform whose names begin with `prefix`. `connectGroup`: of the Connect workers. */
-export function aclsOf(prefix: string, connectGroup = 'connect-local'): Acl[] {
+/** Kafka's access lists of a platform whose names begin with `prefix`. `sources`: beside `inbox`, and with its rights. */
+export function aclsOf(prefix: string, sources: readonly Topic[] = [], connectGroup = 'connect-local'): Acl[] {
   const roles: readonly KafkaUser[] = ['worker', 'query', 'gateway', 'operator']
   return [
     ...kafkaUsers.flatMap((user) =>
-      topicRights[user].map(([topic, rights]): Acl => ({ user, ...patternOf(prefix, topic), may: may(rights) })),
+      topicRights[user].flatMap(([topic, rights]) =>
+        (topic === inbox ? [inbox, ...sources] : [topic]).map(
+          (each): Acl => ({ user, ...patternOf(prefix, each), may: may(rights) }),
+        ),
+      ),
     ),
     ...lookers.flatMap((user) =>
-      catalogue.map((topic): Acl => ({ user, ...patternOf(prefix, topic), may: ['DESCRIBE', 'DESCRIBE_CONFIGS'] })),
+      [...catalogue, ...sources].map(
+        (topic): Acl => ({ user, ...patternOf(prefix, topic), may: ['DESCRIBE', 'DESCRIBE_CONFIGS'] }),
+      ),
     ),
     // Whether Kafka is ready is asked under names of their own, which nobody commits anything under.
     ...roles.flatMap((user): Acl[] => [

@@ -3,7 +3,7 @@ import { catalogue, inbox, sourceNamed } from '../schemas/topics.ts'
 import { Fatal } from '../streams/errors.ts'
 import type { Topic } from '../streams/topic.ts'
 import type { PlatformConfig } from './config.ts'
-import type { Platform } from './platform.ts'
+import { orWait, type Platform } from './platform.ts'
 
 /** What ingest reads: `inbox`, and what is configured beside it. */
 export function sourcesOf({ sources }: Pick<PlatformConfig, 'sources'>) {
@@ -22,6 +22,6 @@ export async function makeSources(
   { partitions, replicationFactor }: PlatformConfig,
   sources: readonly Topic[],
 ): Promise<void> {
-  const created = await ensureSources(broker.admin, { scope, partitions, replicationFactor }, sources)
+  const created = await orWait(ensureSources(broker.admin, { scope, partitions, replicationFactor }, sources))
   if (created.length > 0) await serde.register(created)
 }

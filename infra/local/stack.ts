@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { endLeftovers } from './leftovers.ts'
 import { tryLock } from './lock.js'
 import type { PartEvent } from './part-process.ts'
-import type { KafkaOauth, Places } from './parts/places.ts'
+import type { Places, SecurePlaces } from './parts/places.ts'
 import { reachable } from './parts/qdrant.ts'
 import { type Role, rolePart } from './parts/role.ts'
 import { type Ports, portsFrom, requireFree } from './ports.ts'
@@ -32,7 +32,7 @@ export interface StackOptions {
    * TLS everywhere, a user with a password for whoever comes to Kafka, access lists, a token for the registry, a key for Qdrant: `secured` makes
    * them. The data folder is for such stacks only, since Kafka learns of its users when it is made. Default: whoever is on this machine is let in.
    */
-  readonly secure?: { readonly made: Secured; readonly topicPrefix?: string; readonly oauth?: KafkaOauth }
+  readonly secure?: Partial<SecurePlaces> & { readonly made: Secured }
   /** Gives the start up: what has begun is stopped, and `startStack` rejects. */
   readonly signal?: AbortSignal
   /** With `signal` aborted, gives up the order and the patience of that stop. */
@@ -115,7 +115,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 function supervise(options: StackOptions, { local, embedded }: Plan, tools: Tools, runDir: string): Supervisor {
   const { dataDir, toolsDir, portBase, roles = [], report } = options
-  const secure = options.secure === undefined ? null : { topicPrefix: '', oauth: null, ...options.secure }
+  const secure = options.secure === undefined ? null : { topicPrefix: '', sources: [], oauth: null, ...options.secure }
   const archiveDir = join(toolsDir, 'class-archives')
   const places: Places = { ports: portsFrom(portBase), dataDir, archiveDir, tools, secure }
   return new Supervisor({

@@ -80,7 +80,11 @@ test('a document that is published at the door is found, and so is one that a pr
 test('each user can read and write what is declared for it, and of everything else nothing', async () => {
   const scope = { prefix: 'matrix.', space: 'es_matrix' }
   const admin = secure.superUser('admin')
-  await setAcls(adminOptions(), [...aclsOf(''), ...aclsOf(scope.prefix)])
+  const wanted = [...aclsOf(''), ...aclsOf(scope.prefix)]
+  // One that is not declared, and is to be taken away again.
+  const more = { of: 'topic', name: nameIn(scope, documents), prefixed: false, may: ['WRITE'] } as const
+  await setAcls(adminOptions(), [...wanted, { user: 'producer', ...more }])
+  await setAcls(adminOptions(), wanted)
   await ensureTopics(admin.broker.admin, { scope, partitions: 1, replicationFactor: 1 })
   const sender = await admin.broker.producer()
   await sender.send(catalogue.map((topic) => ({ topic: nameIn(scope, topic), partition: 0, key: 'k', value: VALUE })))

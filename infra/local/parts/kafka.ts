@@ -46,7 +46,7 @@ export function kafkaPart({ ports, dataDir, archiveDir, tools, secure }: Places)
     },
     async ready(signal) {
       if (secure === null) await coordinatorsReady(ports.kafka, signal)
-      else await setUpKafka(secure.made, ports, secure.topicPrefix)
+      else await setUpKafka(secure, ports)
     },
     ended: (clean) => afterEnd(clean),
   }

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Topic } from '../../../streams/topic.ts'
 import type { Ports } from '../ports.ts'
 import type { Secured } from '../secure/secured.ts'
 import type { Tools } from '../setup.ts'
@@ -18,6 +19,8 @@ export interface SecurePlaces {
   readonly made: Secured
   /** What the names of Freshet's topics and groups begin with. */
   readonly topicPrefix: string
+  /** What ingest reads beside inbox. */
+  readonly sources: readonly Topic[]
   /** Whose tokens Kafka takes too; null: only passwords. */
   readonly oauth: KafkaOauth | null
 }
