@@ -15,7 +15,7 @@ import type { Acl } from '../streams/brokers/kafka-acls.ts'
 import type { Topic } from '../streams/topic.ts'
 
 /** Who comes to Kafka: Freshet's roles, a Kafka Connect worker, people with the command line, and producers of others. */
-export const kafkaUsers = ['worker', 'query', 'gateway', 'operator', 'connect', 'producer'] as const
+export const kafkaUsers = ['worker', 'query', 'gateway', 'admin', 'operator', 'connect', 'producer'] as const
 export type KafkaUser = (typeof kafkaUsers)[number]
 
 export type TopicRight = 'read' | 'write' | 'create'
@@ -45,6 +45,8 @@ export const topicRights: Readonly<Record<KafkaUser, readonly (readonly [Topic, 
     [control, ['read']],
   ],
   gateway: [[control, ['read']]],
+  // It gives out keys and erases, over HTTP, as people do from the command line.
+  admin: catalogue.map((topic) => [topic, ['read', 'write', 'create']] as const),
   operator: catalogue.map((topic) => [topic, ['read', 'write', 'create']] as const),
   connect: [
     [inbox, ['write']],
@@ -58,7 +60,7 @@ const lookers: readonly KafkaUser[] = ['worker', 'query']
 
 /** Kafka's access lists of a platform whose names begin with `prefix`. `sources`: beside `inbox`, and with its rights. */
 export function aclsOf(prefix: string, sources: readonly Topic[] = [], connectGroup = 'connect-local'): Acl[] {
-  const roles: readonly KafkaUser[] = ['worker', 'query', 'gateway', 'operator']
+  const ours: readonly KafkaUser[] = ['worker', 'query', 'gateway', 'admin', 'operator']
   return [
     ...kafkaUsers.flatMap((user) =>
       topicRights[user].flatMap(([topic, rights]) =>
@@ -73,13 +75,14 @@ export function aclsOf(prefix: string, sources: readonly Topic[] = [], connectGr
       ),
     ),
     // Whether Kafka is ready is asked under names of their own, which nobody commits anything under.
-    ...roles.flatMap((user): Acl[] => [
+    ...ours.flatMap((user): Acl[] => [
       { user, of: 'group', name: READY, prefixed: false, may: ['DESCRIBE'] },
       { user, of: 'transactional id', name: READY, prefixed: false, may: ['WRITE'] },
     ]),
     { user: 'worker', of: 'group', name: `${prefix}freshet.`, prefixed: true, may: ['READ'] },
     { user: 'worker', of: 'transactional id', name: `${prefix}freshet.ingest/`, prefixed: true, may: ['WRITE'] },
     // How far the stages are, and where they are to go on.
+    { user: 'admin', of: 'group', name: `${prefix}freshet.`, prefixed: true, may: ['DESCRIBE'] },
     { user: 'operator', of: 'group', name: `${prefix}freshet.`, prefixed: true, may: ['READ'] },
     ...connectAcls(connectGroup),
   ]

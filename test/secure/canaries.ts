@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { credentialsOf } from '../../infra/local/secure/credentials.ts'
 import { repositoryDir } from '../../infra/local/settings.ts'
 import {
+  adminConfig,
   callerConfig,
   gatewayConfig,
   isSecret,
@@ -30,7 +31,7 @@ export interface Planted {
 
 /** As the schemas have them, so that a new one is not forgotten. */
 export const secretSettings: readonly string[] = settings.filter((name) =>
-  [workerConfig, queryConfig, gatewayConfig, callerConfig].some((schema) => isSecret(schema, name)),
+  [workerConfig, queryConfig, gatewayConfig, adminConfig, callerConfig].some((schema) => isSecret(schema, name)),
 )
 
 interface Plan {
@@ -163,6 +164,8 @@ async function wronglyConfigured(secure: SecureStack): Promise<Planted[]> {
     ['services/main.ts', 'worker'],
     ['services/main.ts', 'query'],
     ['services/main.ts', 'gateway'],
+    ['services/main.ts', 'admin'],
+    ['services/main.ts', 'all'],
     ['cli/main.ts', 'status'],
   ]) {
     const { child, said } = run(args, { ...wrong, FRESHET_DATA: secure.dataDir })

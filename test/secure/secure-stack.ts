@@ -28,7 +28,7 @@ export interface SecureStack extends AsyncDisposable {
   readonly operatorConfig: string
   /** Kafka, registry and Qdrant as this user comes to them; `env` over its credentials. Closed with the stack. */
   as(user: KafkaUser, env?: Readonly<Record<string, string>>): Outside
-  /** Kafka alone. */
+  /** Kafka alone; also as `set-up`, who may do everything. */
   superUser(user: SecuredUser): Outside
   /** The settings for Kafka of this user. */
   configOf(user: SecuredUser): PlatformConfig

@@ -79,7 +79,7 @@ test('a document that is published at the door is found, and so is one that a pr
 
 test('each user can read and write what is declared for it, and of everything else nothing', async () => {
   const scope = { prefix: 'matrix.', space: 'es_matrix' }
-  const admin = secure.superUser('admin')
+  const admin = secure.superUser('set-up')
   const wanted = [...aclsOf(''), ...aclsOf(scope.prefix)]
   // One that is not declared, and is to be taken away again.
   const more = { of: 'topic', name: nameIn(scope, documents), prefixed: false, may: ['WRITE'] } as const
@@ -288,9 +288,14 @@ test('a secret comes out nowhere, whatever goes wrong: not in logs, errors, heal
 test('nor do those that the platform runs with: not in the log of any part, its metrics, or the topics of what was decided', async () => {
   const logs = join(secure.dataDir, 'logs')
   const said = readdirSync(logs).map((name) => [name, readFileSync(join(logs, name), 'utf8')] as const)
-  const admin = secure.superUser('admin').broker
+  const admin = secure.superUser('set-up').broker
   const pages: (readonly [string, string])[] = []
-  for (const port of [secure.ports.workerMetrics, secure.ports.queryMetrics, secure.ports.gatewayMetrics])
+  for (const port of [
+    secure.ports.workerMetrics,
+    secure.ports.queryMetrics,
+    secure.ports.gatewayMetrics,
+    secure.ports.adminMetrics,
+  ])
     for (const page of ['metrics', 'health/ready'])
       pages.push([`${port}/${page}`, await (await fetch(`http://127.0.0.1:${port}/${page}`)).text()])
   for (const topic of [control, actions]) {
@@ -314,7 +319,7 @@ test('nor do those that the platform runs with: not in the log of any part, its 
   assert.deepEqual(leaks, [])
   assert.deepEqual(
     said.map(([name]) => name).sort(),
-    ['gateway.log', 'kafka.log', 'qdrant.log', 'query.log', 'registry.log', 'worker.log'].sort(),
+    ['admin.log', 'gateway.log', 'kafka.log', 'qdrant.log', 'query.log', 'registry.log', 'worker.log'].sort(),
   )
   assert.ok(pages.filter(([name]) => name === nameIn(LIVE, actions)).some(([, text]) => text.includes('the test')))
 })
@@ -337,7 +342,7 @@ const VALUE = Buffer.from('x')
 const adminOptions = () => ({
   brokers: [`127.0.0.1:${secure.ports.kafka}`],
   clientId: 'test',
-  security: kafkaSecurity(secure.configOf('admin')),
+  security: kafkaSecurity(secure.configOf('set-up')),
 })
 const optionsOf = (user: KafkaUser) => ({ ...adminOptions(), security: kafkaSecurity(secure.configOf(user)) })
 

@@ -21,9 +21,9 @@ export interface Secured {
   registryTokenOf(user: KafkaUser): string
 }
 
-/** `broker` is Kafka itself, and `admin` sets up: both may do everything. */
-export type SecuredUser = KafkaUser | 'broker' | 'admin'
-export const securedUsers: readonly SecuredUser[] = [...kafkaUsers, 'broker', 'admin']
+/** `broker` is Kafka itself, and `set-up` makes users and access lists: both may do everything. */
+export type SecuredUser = KafkaUser | 'broker' | 'set-up'
+export const securedUsers: readonly SecuredUser[] = [...kafkaUsers, 'broker', 'set-up']
 
 /** Makes what is missing, and what would soon be too old anew, by the same authority. */
 export async function secured(dataDir: string, now: Date): Promise<Secured> {

@@ -9,7 +9,7 @@ import { kafkaCredentials } from './credentials.ts'
 
 /** Rejects until Kafka lets the one in who sets up; then it gives each user what is declared, and takes away the rest. */
 export async function setUpKafka({ made, topicPrefix, sources }: SecurePlaces, ports: Ports): Promise<void> {
-  const config = loadConfig(platformConfig, { env: kafkaCredentials(made, ports, 'admin') })
+  const config = loadConfig(platformConfig, { env: kafkaCredentials(made, ports, 'set-up') })
   const options = { brokers: [config.kafka!], clientId: 'freshet-set-up', security: kafkaSecurity(config) }
   const broker = kafkaBroker(options)
   try {
