@@ -39,6 +39,8 @@ export const topicRights: Readonly<Record<KafkaUser, readonly (readonly [Topic, 
   ],
   query: [
     [documents, ['write']],
+    // Standing queries are told by it what has changed.
+    [vectors, ['read']],
     [indexed, ['read']],
     [progress, ['read']],
     [ingestPositions, ['read']],

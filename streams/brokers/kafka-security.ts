@@ -32,6 +32,8 @@ export function overTls(plain: net.Socket, host: string, { tls: files, how }: Ka
   const socket = tls.connect({ socket: plain, host, ...files!(), ...(net.isIP(host) === 0 && { servername: host }) })
   plain.on('error', (error) => socket.destroy(error))
   const explain = (error: Error) => {
+    // Nobody was there.
+    if (plain.bytesWritten === 0 && plain.bytesRead === 0) return
     error.message = `no TLS with Kafka: ${error.message}; ${how}`
   }
   socket.once('error', explain)

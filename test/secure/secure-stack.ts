@@ -55,7 +55,9 @@ export async function secureStack(): Promise<SecureStack> {
       ...(role === 'gateway' && doorCertificate(made)),
     })),
     secure: { made, oauth: { jwks: pathToFileURL(jwks).href, issuer: ISSUER, audience: 'kafka' } },
-    report() {},
+    report(event) {
+      if (event.kind === 'failed') console.error(event.error.message)
+    },
   })
   const open: Outside[] = []
   const outside = (env: Readonly<Record<string, string>>): Outside => {
