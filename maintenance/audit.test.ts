@@ -277,6 +277,36 @@ test('what nobody derives again is told as left, and why', async () => {
   assert.match(report.kinds.missing.examples[0]!, /^acme\/a: .*not derived again in time: see whether a worker runs$/)
 })
 
+const unreadable = 'the latest record of a document that nobody can read'
+const lost: Readonly<Record<string, (world: Mutable, before: Manifest) => void>> = {
+  'has no entry in the index': ({ manifests }) => manifests.delete('acme/a'),
+  'is not what is served': ({ manifests }, before) => manifests.set('acme/a', before),
+  'is said to delete it': ({ manifests }) =>
+    change(manifests, 'acme/a', (manifest) => ({ ...manifest, rejected: null })),
+}
+for (const [what, make] of Object.entries(lost)) {
+  test(`${unreadable} and that ${what} is rejected again by the repair, with the reason`, async () => {
+    await using run = await opened()
+    await run.driver.pipe(document('acme/a'))
+    const [[, before]] = run.index.copy().manifests as [[string, Manifest]]
+    await run.driver.pipe(poison('acme/a'))
+    const [[, rejected]] = run.index.copy().manifests as [[string, Manifest]]
+    inject(run.index, (world) => make(world, before))
+    const world = await memoryWorld(run, { partitions: PARTITIONS })
+
+    const report = await audit(world, { repair: true })
+    const next = await audit(world)
+
+    assert.deepEqual([report.inSync, next.inSync, foundIn(next)], [true, true, {}])
+    const [[, now]] = run.index.copy().manifests as [[string, Manifest]]
+    assert.deepEqual(
+      [now.deleted, now.rejected, now.fence],
+      [true, rejected.rejected, { ...rejected.fence, derivation: 1 }],
+    )
+    assert.deepEqual(run.index.served(), [])
+  })
+}
+
 interface Mutable {
   readonly chunks: Map<string, StoredChunk>
   readonly manifests: Map<string, Manifest>

@@ -1,8 +1,6 @@
 import assert from 'node:assert'
 import { compareFences, type Fence } from '../processors/fence.ts'
-import { documents } from '../schemas/topics.ts'
 import type { NewRecord } from '../streams/broker.ts'
-import { Reject } from '../streams/errors.ts'
 import { type ConfirmContext, confirm } from './confirm.ts'
 import { garbageOf, type Kind } from './findings.ts'
 import type { Latest } from './latest-revisions.ts'
@@ -24,8 +22,8 @@ export interface Repaired extends Todo {
 }
 
 /**
- * Derives documents again through `redo`, from their records in `documents` and never from a cache; waits until the index has
- * them; and looks at each again. What the old chunks of a lost manifest leave is removed then too.
+ * Derives documents again through `redo`, from their records in `documents` and never from a cache (what nobody can read is then
+ * rejected once more, and deleted with the reason); waits until the index has them; and looks at each again. What the old chunks of a lost manifest leave is removed then too.
  */
 export async function* repairAll(
   context: ConfirmContext,
@@ -73,11 +71,6 @@ async function send(
       )
       continue
     }
-    if (value !== null && !(await isReadable(context, value))) {
-      // Its revision was rejected, and would be again: that nothing of it is there is right.
-      refused.set(todo.key, '')
-      continue
-    }
     const { key, present, kind } = todo
     const why = `${kind === 'older' ? 'renew' : 'repair'}: ${kind}, by the audit`
     records.push(redoRecord({ key, revision, present, value, why }, { serde, scope, partitions }))
@@ -123,16 +116,6 @@ export function runsOf(offsets: readonly number[]): { from: number; to: number }
   return runs
 }
 
-async function isReadable({ world: { serde } }: ConfirmContext, value: Buffer): Promise<boolean> {
-  try {
-    await serde.decode(documents, value)
-    return true
-  } catch (error) {
-    if (error instanceof Reject) return false
-    throw error
-  }
-}
-
 /** Resolves when the index has all of them, or nothing moves any more. */
 async function applied(
   { world, read }: ConfirmContext,
@@ -170,7 +153,7 @@ async function* verified(
     const reason = refused.get(key)
     const unmoved = fault !== null && compareNullable(held.manifest?.fence ?? null, todo.present) === 0
     const left =
-      fault === null || reason === ''
+      fault === null
         ? null
         : reason || `${fault.detail}${unmoved ? '; it was not derived again in time: see whether a worker runs' : ''}`
     yield { ...todo, left }
