@@ -4,7 +4,7 @@ import { virtualClock } from './clock.ts'
 import { attempted, type Crashes, done, isCondemned, isolates, noCrashes, passed, startAgain } from './crashes.ts'
 import { type Low, noLow } from './low.ts'
 import { processor, put } from './processor.ts'
-import { testDriver } from './test-driver.ts'
+import { type TestDriver, testDriver } from './test-driver.ts'
 import { type AvroSchema, topic } from './topic.ts'
 
 const again = (before: Crashes, alive = false, offset = 7) => startAgain(before, { alive, own: 'me', offset })
@@ -138,7 +138,16 @@ for (const transactional of [false, true]) {
   })
 }
 
-test('what is under way in other partitions when a record ends the process is not taken for it', async () => {
+interface Several extends AsyncDisposable {
+  readonly driver: TestDriver
+  /** Of the texts, the first into partition 0, the next into the one after it. */
+  pipe(...texts: string[]): Promise<void>
+  /** The process dies of each bomb that it begins with, until there are so many dead letters, or it begins with none. */
+  crashUntilRejected(letters: number): Promise<void>
+}
+
+/** Copies three partitions at the same time. A text that ends in `bomb` ends the process, any other takes a while. */
+async function severalPartitions({ msOfBatch }: { msOfBatch: number }): Promise<Several> {
   const clock = virtualClock()
   let begun = false
   const stage = processor<object>({
@@ -149,23 +158,40 @@ test('what is under way in other partitions when a record ends the process is no
     onReject: 'erase',
     async process({ records }) {
       const texts = records.map(({ value }) => (value as { text: string }).text)
-      begun ||= texts.includes('bomb')
-      await (texts.includes('bomb') ? new Promise(() => {}) : clock.wait(50))
+      const deadly = texts.some((text) => text.endsWith('bomb'))
+      begun ||= deadly
+      if (deadly) await new Promise(() => {})
+      if (msOfBatch > 0) await clock.wait(msOfBatch)
       return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
     },
   })
-  await using driver = await testDriver(stage, {}, { partitions: 3, clock })
+  const driver = await testDriver(stage, {}, { partitions: 3, clock })
+  return {
+    driver,
+    async pipe(...texts) {
+      for (const [partition, text] of texts.entries())
+        await driver.pipe({ key: `acme/${text}`, value: { text }, partition })
+    },
+    async crashUntilRejected(letters) {
+      for (let i = 1; i <= 40 && (await driver.rejected()).length < letters; i++) {
+        for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
+        if (!begun) break
+        begun = false
+        await driver.crash()
+      }
+    },
+    [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
+  }
+}
+
+test('what is under way in other partitions when a record ends the process is not taken for it', async () => {
+  await using several = await severalPartitions({ msOfBatch: 50 })
+  const { driver } = several
   await driver.stop()
-  for (const [partition, text] of ['slow', 'bomb', 'slower'].entries())
-    await driver.pipe({ key: `acme/${text}`, value: { text }, partition })
+  await several.pipe('slow', 'bomb', 'slower')
   await driver.start()
 
-  for (let i = 1; i <= 30 && (await driver.rejected()).length === 0; i++) {
-    for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
-    if (!begun) break
-    begun = false
-    await driver.crash()
-  }
+  await several.crashUntilRejected(1)
   await driver.advance(1_000)
 
   assert.deepEqual(
@@ -203,37 +229,17 @@ test('restarts and rebalances without progress are no crashes', async () => {
 })
 
 test('what is done when another record ends the process is on record before that one is worked on', async () => {
-  const clock = virtualClock()
-  let begun = false
-  const stage = processor<object>({
-    name: 'copy-records',
-    from: [shared],
-    to: [sink],
-    batch: { recordsMax: 10, bytesMax: 10_000 },
-    onReject: 'erase',
-    async process({ records }) {
-      const texts = records.map(({ value }) => (value as { text: string }).text)
-      begun ||= texts.includes('bomb')
-      if (texts.includes('bomb')) await new Promise(() => {})
-      return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
-    },
-  })
-  await using driver = await testDriver(stage, {}, { partitions: 3, clock })
+  await using several = await severalPartitions({ msOfBatch: 0 })
+  const { driver } = several
   await driver.stop()
-  for (const [partition, text] of ['good', 'bomb'].entries())
-    await driver.pipe({ key: `acme/${text}`, value: { text }, partition })
+  await several.pipe('good', 'bomb')
   // Progress is slower than the bomb.
   driver.broker.faults.beforeOffsetCommit = async (_group, commits) => {
-    if (commits.some(({ partition, offset }) => partition === 0 && offset > 0)) await clock.wait(50)
+    if (commits.some(({ partition, offset }) => partition === 0 && offset > 0)) await driver.clock.wait(50)
   }
   await driver.start()
 
-  for (let i = 1; i <= 30 && (await driver.rejected()).length === 0; i++) {
-    for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
-    if (!begun) break
-    begun = false
-    await driver.crash()
-  }
+  await several.crashUntilRejected(1)
   await driver.advance(1_000)
 
   assert.deepEqual(
@@ -264,41 +270,16 @@ test('a comparison that ends the process is not counted against the record that 
 })
 
 test('a batch that ends the process is not taken for a record of another partition that goes alone', async () => {
-  const clock = virtualClock()
-  let begun = false
-  const stage = processor<object>({
-    name: 'copy-records',
-    from: [shared],
-    to: [sink],
-    batch: { recordsMax: 10, bytesMax: 10_000 },
-    onReject: 'erase',
-    async process({ records }) {
-      const texts = records.map(({ value }) => (value as { text: string }).text)
-      begun ||= texts.some((text) => text.endsWith('bomb'))
-      await (begun && texts.some((text) => text.endsWith('bomb')) ? new Promise(() => {}) : clock.wait(50))
-      return records.map(({ key }, i) => ({ publish: [put(sink, key, { text: texts[i]! })] }))
-    },
-  })
-  await using driver = await testDriver(stage, {}, { partitions: 3, clock })
-  const untilRejected = async (count: number) => {
-    for (let i = 1; i <= 40 && (await driver.rejected()).length < count; i++) {
-      for (let waited = 0; waited < 20 && !begun; waited++) await driver.advance(10)
-      if (!begun) break
-      begun = false
-      await driver.crash()
-    }
-  }
-  const pipe = (text: string, partition: number) => driver.pipe({ key: `acme/${text}`, value: { text }, partition })
-  await pipe('first bomb', 0)
-  await untilRejected(1)
+  await using several = await severalPartitions({ msOfBatch: 50 })
+  const { driver } = several
+  await several.pipe('first bomb')
+  await several.crashUntilRejected(1)
   await driver.stop()
 
   // From here on the records of partition 0 go alone, and those of partition 1 do not.
-  await pipe('sound', 0)
-  await pipe('second bomb', 1)
-  begun = false
+  await several.pipe('sound', 'second bomb')
   await driver.start()
-  await untilRejected(2)
+  await several.crashUntilRejected(2)
   await driver.advance(20_000)
 
   assert.deepEqual(
