@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Fence } from '../processors/fence.ts'
+import { memoryPipeline } from '../processors/memory-pipeline.ts'
 import type { Redo } from '../schemas/records.ts'
-import { redo } from '../schemas/topics.ts'
+import { documents, redo } from '../schemas/topics.ts'
 import { localRegistry } from '../streams/registry.ts'
 import { avroSerde } from '../streams/serde.ts'
 import { redoRecord } from './redo.ts'
@@ -40,4 +41,50 @@ test('the value goes along byte for byte', async () => {
 
   const record = (await serde.decode(redo, value!)) as Redo
   assert.deepEqual([key, record.document], ['acme/a', Buffer.from('as it was')])
+})
+
+test('a document that ends the process when it is derived again becomes one dead letter and is deleted with the reason; others are derived', async () => {
+  await using run = await memoryPipeline({ from: 'documents', partitions: 1 })
+  const { driver, index, engine } = run
+  const document = (text: string) => ({ title: null, text, url: null, language: null, attributes: {}, cleaning: 'c1' })
+  const keys = ['acme/a', 'acme/bomb', 'acme/c']
+  await driver.pipe(...keys.map((key) => ({ key, value: document(`The text of ${key}.`) })))
+  const embed = engine.embed.bind(engine)
+  const embedsOrDies: typeof embed = (texts, options) =>
+    texts.some((text) => text.includes('bomb')) ? new Promise(() => {}) : embed(texts, options)
+  Object.assign(engine, { embed: embedsOrDies })
+  const manifests = () => new Map(index.copy().manifests)
+  const stored = driver.broker.records(documents.name)
+
+  await driver.pipe(
+    ...keys.map((key, offset) => {
+      const again = {
+        key,
+        revision: { epoch: 1, offset },
+        present: manifests().get(key)!.fence,
+        value: stored[offset]!.value,
+      }
+      const { value, headers } = redoRecord(
+        { ...again, why: 'repair' },
+        { serde: driver.serde, scope: driver.scope, partitions: 1 },
+      )
+      return { topic: redo, key, bytes: value!, headers: headers as Record<string, string> }
+    }),
+  )
+  for (let i = 0; i < 10 && (await driver.rejected()).length === 0; i++) await driver.crash()
+  await driver.advance(1_000)
+
+  assert.deepEqual(
+    (await driver.rejected()).map(({ key }) => key),
+    ['acme/bomb'],
+  )
+  const { deleted, rejected, fence } = manifests().get('acme/bomb')!
+  assert.deepEqual([deleted, fence], [true, { epoch: 1, offset: 1, derivation: 1 }])
+  assert.match(rejected!, /^the process ended 3 times while it worked on this record alone/)
+  const others = keys.filter((key) => key !== 'acme/bomb')
+  assert.deepEqual(
+    others.map((key) => manifests().get(key)!.fence.derivation),
+    [1, 1],
+  )
+  assert.deepEqual([...new Set(index.served().map(({ key }) => key))].sort(), others)
 })

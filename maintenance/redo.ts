@@ -2,6 +2,7 @@ import type { Fence } from '../processors/fence.ts'
 import type { Redo } from '../schemas/records.ts'
 import { redo } from '../schemas/topics.ts'
 import type { NewRecord } from '../streams/broker.ts'
+import { revisionHeaders } from '../streams/outbox.ts'
 import { partitionOf } from '../streams/partitioner.ts'
 import type { Serde } from '../streams/serde.ts'
 import { nameIn, type Scope } from '../streams/topic.ts'
@@ -28,5 +29,7 @@ export function redoRecord(
   const same = present !== null && present.epoch === epoch && present.offset === offset
   const derivation = same ? present.derivation + 1 : 1
   const record: Redo = { epoch, offset, derivation, why, document: value }
-  return { topic: nameIn(scope, redo), partition: partitionOf(key, partitions), key, value: serde.encode(redo, record) }
+  const partition = partitionOf(key, partitions)
+  const headers = revisionHeaders({ partition, ...record })
+  return { topic: nameIn(scope, redo), partition, key, value: serde.encode(redo, record), headers }
 }

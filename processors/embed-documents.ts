@@ -3,7 +3,7 @@ import type { Chunk, Engine } from '../engine/embedder.ts'
 import type { Document, DocumentVectors, Redo } from '../schemas/records.ts'
 import { documents, redo, vectors } from '../schemas/topics.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
-import { reasonHeader } from '../streams/outbox.ts'
+import { revisionHeaders } from '../streams/outbox.ts'
 import { erase, type Input, type Outcome, processor, put } from '../streams/processor.ts'
 import { aclFault } from './clean-acl.ts'
 import { hasLettersOrDigits } from './clean-characters.ts'
@@ -63,7 +63,7 @@ export const embedDocuments = processor<EmbedPorts>({
         if (work.document === null) return { publish: [erase(vectors, work.key, headers)] }
         const derivation = byWork.get(work)
         if (derivation === undefined) return { publish: [] }
-        return erasing(work, await derive(derivation, headers, ports, signal))
+        return derive(derivation, headers, ports, signal)
       }),
     )
   },
@@ -112,25 +112,15 @@ async function workOf(
   if (again === null)
     return { reject: 'value: is null; a document is deleted in documents, not in redo', class: 'schema' }
   const fence: Fence = { epoch: again.epoch, offset: again.offset, derivation: again.derivation }
-  const headers = {
-    position: `${at.partition}:${fence.offset}:${timestamp}`,
-    derivation: String(fence.derivation),
-    epoch: String(fence.epoch),
-  }
   let document: Document | null
   try {
     document = again.document === null ? null : await decodeDocument(again.document)
   } catch (error) {
     if (!(error instanceof Reject)) throw error
-    return erasing({ key, headers }, { reject: reasonOf(error), class: 'schema' })
+    return { reject: reasonOf(error), class: 'schema' }
   }
-  return { key, fence, document, headers }
-}
-
-/** What is rejected by `redo` is a deletion of its own revision, as in `documents`, where the runtime sees to it: an older one may still be served. */
-function erasing<O extends Outcome>({ key, headers }: Pick<Work, 'key' | 'headers'>, outcome: O): O {
-  if (!('reject' in outcome) || headers.derivation === undefined) return outcome
-  return { ...outcome, publish: [erase(vectors, key, { ...headers, ...reasonHeader(outcome.reject) })] }
+  const { position, ...revision } = revisionHeaders({ partition: at.partition, ...fence })
+  return { key, fence, document, headers: { position: `${position}:${timestamp}`, ...revision } }
 }
 
 /** Splits, and takes from the cache what is known; a repair takes nothing on trust. */

@@ -105,15 +105,18 @@ function rejectionRecords(
   const rejection = { stage: processor.name, record, topicId, class: rejectClass, reason: reject }
   const letter = deadLetter(rejection, deadLetters, partitionsOf(deadLetters), serde, scope)
   const also = publish.map((each) => recordOf(each, {}, context))
-  if (processor.onReject === 'nothing' || !keyed || topic !== processor.from[0]) return [letter, ...also]
+  if (processor.onReject === 'nothing' || !keyed) return [letter, ...also]
   const erased = processor.to[0]!
+  const carried = carriedBy(record, erased, low, context)
+  // What comes from another source is a revision only where it says of which.
+  if (topic !== processor.from[0] && carried.position === undefined) return [letter, ...also]
   const tombstone = {
     topic: erased,
     key: record.key!.toString('utf8'),
     value: null,
     headers: reasonHeader(reject),
   }
-  return [letter, ...also, recordOf(tombstone, carriedBy(record, erased, low, context), context)]
+  return [letter, ...also, recordOf(tombstone, carried, context)]
 }
 
 /** Trace context, and whose replay it is, go along with every record; position and watermark where the topic carries them. */
@@ -128,8 +131,24 @@ function carriedBy(
   const replayed = replayOf(headers)
   if (replayed !== null) carried[REPLAY_OF] = replayed
   const { watermark, from } = processor
-  if (watermark?.kind !== 'carried' || watermark.topic !== to || topic !== from[0]) return carried
+  if (watermark?.kind !== 'carried' || watermark.topic !== to) return carried
+  if (topic !== from[0]) return { ...carried, ...revisionIn(headers, timestamp) }
   return { ...carried, position: `${partition}:${offset}:${timestamp}`, low: String(low), epoch: String(epoch) }
+}
+
+/** Of a record that says so: the revision of the first source that it is derived from again, which need not be decoded for that. */
+export const revisionHeaders = (at: { partition: number; epoch: number; offset: number; derivation: number }) => ({
+  position: `${at.partition}:${at.offset}`,
+  epoch: String(at.epoch),
+  derivation: String(at.derivation),
+})
+
+function revisionIn(headers: StoredRecord['headers'], timestamp: number): Record<string, string> {
+  const [position, epoch, derivation] = ['position', 'epoch', 'derivation'].map((name) =>
+    headers[name]?.toString('utf8'),
+  )
+  if (position === undefined || epoch === undefined || derivation === undefined) return {}
+  return { position: `${position}:${timestamp}`, epoch, derivation }
 }
 
 /** Of a tombstone that stands for a rejected revision. Headers are for machines and logs: no line breaks, bounded. */
