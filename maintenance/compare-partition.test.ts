@@ -241,7 +241,7 @@ test('a watermark that was cut from the log with what it was about is known agai
   assert.deepEqual(await told(run), { low: 2, state: 'following' })
 })
 
-test('a revision that was cut from the log is derived again below the watermark, also while the next one is on its way', async () => {
+test('a revision that was cut from the log is derived again while the next one is on its way, for which the watermark waits', async () => {
   await using run = await pipeline()
   const { driver, index, engine } = run
   await driver.pipe(put('acme/a', 'first'))
@@ -265,7 +265,7 @@ test('a revision that was cut from the log is derived again below the watermark,
   embedding.resolve()
   await run.passes(5_000)
 
-  assert.deepEqual(during, { texts: ['second'], told: { low: 1, state: 'following' } })
+  assert.deepEqual(during, { texts: ['second'], told: { low: 0, state: 'marker-behind-log' } })
   assert.deepEqual(await run.differences(), [])
   assert.deepEqual(await told(run), { low: 2, state: 'following' })
 })
@@ -408,3 +408,40 @@ test('a stage that was away for a while, and a new one on a young log, compare n
   assert.deepEqual(await run.differences(), [])
   assert.deepEqual(await driver.records(redo), [])
 })
+
+for (const behind of ['a commit that takes long', 'an earlier record that is under way for long'] as const) {
+  test(`what was handed on, and cut before it was put on record behind ${behind}, is derived again before the watermark passes it`, async () => {
+    await using run = await pipeline()
+    const { driver, index, engine } = run
+    await driver.pipe(put('acme/a', 'first'))
+    await run.passes(1_000)
+    const copy = index.copy()
+    const over = Promise.withResolvers<void>()
+    const { embed } = engine
+    Object.assign(engine, {
+      async embed(texts: readonly string[], options: Parameters<typeof embed>[1]) {
+        if (texts.includes('large')) await over.promise
+        return embed(texts, options)
+      },
+    })
+    if (behind === 'a commit that takes long')
+      driver.broker.faults.beforeOffsetCommit = async (group, commits) => {
+        if (group.includes('embed') && commits.some(({ offset }) => offset > 1)) await over.promise
+      }
+    else await driver.pipe(put('acme/large', 'large'))
+    await driver.pipe(put('acme/b', 'second'))
+    const { end } = (await driver.broker.admin.offsets(nameIn(driver.scope, vectors)))[0]!
+    driver.broker.truncate({ topic: nameIn(driver.scope, vectors), partition: 0, offset: end })
+
+    index.restore(copy)
+    await run.passes(10_000)
+    const during = await told(run)
+    over.resolve()
+    await run.passes(5_000)
+
+    const last = driver.broker.records(documents.name).at(-1)!.offset
+    assert.deepEqual(during, { low: 0, state: 'marker-behind-log' })
+    assert.deepEqual(await run.differences(), [])
+    assert.deepEqual(await told(run), { low: last, state: 'following' })
+  })
+}

@@ -7,7 +7,7 @@ import { documents, vectors } from '../schemas/topics.ts'
 import type { Broker, Position, Producer } from '../streams/broker.ts'
 import type { Clock } from '../streams/clock.ts'
 import { decodeNote } from '../streams/commit-note.ts'
-import { laterLow } from '../streams/low.ts'
+import { type Low, laterLow } from '../streams/low.ts'
 import type { Compared } from '../streams/processor.ts'
 import { groupOf } from '../streams/runner.ts'
 import type { Serde } from '../streams/serde.ts'
@@ -34,32 +34,61 @@ export interface ComparePorts {
  */
 export function comparePartition(ports: ComparePorts): Compare {
   return async (compared) => {
-    const { broker, scope, contents, partitions } = ports
+    const { broker, scope, contents, partitions, clock } = ports
     await contents.prepare(partitions)
     const topic = nameIn(scope, documents)
     const { partition, signal } = compared
     // Asked for first: what is handed on is then of this epoch or of a later one.
     const epoch = ports.epoch()
-    const passed = laterLow(compared.low, { epoch, low: await embedded(partition, topic, ports) })
-    // What was handed on must be in the index, or it would look as if it were missing.
-    await applied(compared, ports)
-    const { start, end } = (await broker.admin.offsets(topic)).find((each) => each.partition === partition)!
+    const last = compared.follows ? await lastIn(topic, compared, broker) : -1
     const producer = await broker.producer()
     try {
-      for (const slice of slicesOf(partition, end - start)) {
+      let passed = laterLow(compared.low, { epoch, low: await embedded(partition, topic, ports) })
+      await compareUpTo(passed, epoch, compared, producer, ports)
+      if (passed.epoch > epoch || passed.low >= last) return passed
+      // What was removed may have been handed on long before it was committed, and lies behind what is passed.
+      while (passed.low < last) {
+        await clock.wait(POLL_MS, signal)
         signal.throwIfAborted()
-        const latest = await latestIn(slice, { low: passed.low, end }, ports, signal)
-        const manifests = new Map<string, Manifest>()
-        for await (const page of contents.manifests(slice)) for (const each of page) manifests.set(each.key, each)
-        const differences = differencesOf(latest, manifests, { epoch, low: passed.low, end })
-        ports.found?.(partition, differences.length)
-        for (let i = 0; i < differences.length; i += HEALED_AT_ONCE)
-          await heal(differences.slice(i, i + HEALED_AT_ONCE), compared, producer, ports)
+        passed = laterLow(passed, { epoch, low: await embedded(partition, topic, ports) })
       }
+      await compareUpTo(passed, epoch, compared, producer, ports)
+      return passed
     } finally {
       await producer.close()
     }
-    return passed
+  }
+}
+
+async function compareUpTo(passed: Low, epoch: number, compared: Compared, producer: Producer, ports: ComparePorts) {
+  const { broker, scope, contents } = ports
+  const { partition, signal } = compared
+  // What was handed on must be in the index, or it would look as if it were missing.
+  await applied(compared, ports)
+  const { start, end } = (await broker.admin.offsets(nameIn(scope, documents))).find(
+    (each) => each.partition === partition,
+  )!
+  for (const slice of slicesOf(partition, end - start)) {
+    signal.throwIfAborted()
+    const latest = await latestIn(slice, { low: passed.low, end }, ports, signal)
+    const manifests = new Map<string, Manifest>()
+    for await (const page of contents.manifests(slice)) for (const each of page) manifests.set(each.key, each)
+    const differences = differencesOf(latest, manifests, { epoch, low: passed.low, end })
+    ports.found?.(partition, differences.length)
+    for (let i = 0; i < differences.length; i += HEALED_AT_ONCE)
+      await heal(differences.slice(i, i + HEALED_AT_ONCE), compared, producer, ports)
+  }
+}
+
+/** The last offset that holds a record now. */
+async function lastIn(topic: string, { partition, signal }: Compared, broker: ComparePorts['broker']): Promise<number> {
+  const { start, end } = (await broker.admin.offsets(topic)).find((each) => each.partition === partition)!
+  for (let tail = TAIL_OFFSETS; ; tail *= 2) {
+    const from = Math.max(start, end - tail)
+    let last = -1
+    for await (const { records } of broker.read({ topic, partition, from, to: end, signal }))
+      last = records.at(-1)?.offset ?? last
+    if (last >= 0 || from === start) return last
   }
 }
 
@@ -182,6 +211,8 @@ async function applied(
 }
 
 const POLL_MS = 500
+/** Nearly always there is a record among these. */
+const TAIL_OFFSETS = 64
 /** Documents whose records are in memory at once. */
 const HEALED_AT_ONCE = 64
 /** Keys of a partition that are in memory at once, about: some 100 MB. */

@@ -76,7 +76,7 @@ export const indexVectors = processor<IndexPorts>({
     return standing?.speaks(partition) ?? true
   },
 
-  away: { compare: (compared, { compare }) => compare(compared) },
+  away: { compare: (compared, { compare }) => compare({ ...compared, follows: true }) },
 
   watch: {
     everyMs: 2_000,

@@ -88,7 +88,12 @@ export interface LeftChunks {
  * Compares a partition of `documents` with the index, has derived again what is missing or older there and deleted what
  * `documents` does not have, and resolves when that is applied, with the watermark that the index then has.
  */
-export type Compare = (compared: Compared) => Promise<Low>
+export type Compare = (compared: ToCompare) => Promise<Low>
+
+export interface ToCompare extends Compared {
+  /** Another stage hands on what is compared, and may have handed on more than it has put on record. */
+  readonly follows?: boolean
+}
 
 /** What the embed stage asks the index, so as not to embed unchanged text again. */
 export interface KnownVectors {
