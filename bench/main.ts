@@ -17,6 +17,7 @@ import { openPlatform } from './platform.ts'
 import { queries } from './queries.ts'
 import { redelivery } from './redelivery.ts'
 import { type Report, table } from './report.ts'
+import { tenants } from './tenants.ts'
 import { throughput } from './throughput.ts'
 
 /** `node bench/main.ts [name…]`: measures, on a local stack of its own, and says which aims hold. */
@@ -29,6 +30,7 @@ const benches: Readonly<Record<string, Bench>> = {
   footprint,
   audit,
   gateway,
+  tenants,
   'noisy-tenant': noisyTenant,
 }
 
