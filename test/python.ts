@@ -29,23 +29,26 @@ export async function producePython(
   records: readonly ForeignRecord[],
   { partitioner, schema }: ForeignProducer = {},
 ): Promise<Place[]> {
-  const python = await pythonDir
   const { kafka, registry } = platform.urls
   const args = ['--kafka', kafka, '--registry', registry, '--topic', platform.topic(topic)]
   if (partitioner !== undefined) args.push('--partitioner', partitioner)
   if (schema !== undefined) args.push('--schema', join(repositoryDir, 'schemas', schema))
-  const child = spawn(join(python, 'bin', 'python'), [join(import.meta.dirname, 'python', 'produce.py'), ...args])
+  const input = records.map((record) => `${JSON.stringify(lineOf(record))}\n`).join('')
+  const lines = await runPython('produce.py', args, input)
+  return lines.map((line) => JSON.parse(line) as Place)
+}
+
+/** What one of the programs in test/python/ prints, line by line. Rejects with what it says when it fails. */
+export async function runPython(program: string, args: readonly string[], input = ''): Promise<string[]> {
+  const python = join(await pythonDir, 'bin', 'python')
+  const child = spawn(python, [join(import.meta.dirname, 'python', program), ...args])
   const [output, faults]: Buffer[][] = [[], []]
   child.stdout.on('data', (chunk: Buffer) => output!.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => faults!.push(chunk))
-  child.stdin.end(records.map((record) => `${JSON.stringify(lineOf(record))}\n`).join(''))
+  child.stdin.end(input)
   const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`the Python producer ended with exit code ${code}:\n${Buffer.concat(faults!)}`)
-  return Buffer.concat(output!)
-    .toString('utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Place)
+  if (code !== 0) throw new Error(`${program} ended with exit code ${code}:\n${Buffer.concat(faults!)}`)
+  return Buffer.concat(output!).toString('utf8').trim().split('\n')
 }
 
 const { toolsDir, dataDir } = localSettings(process.env)

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { openPlatform, signed } from './platform.ts'
+import { runPython } from './python.ts'
+
+const platform = await openPlatform()
+after(() => platform[Symbol.asyncDispose]())
+
+test('a client in another language walks the whole protocol from its page alone, through the gateway', async () => {
+  const [, query] = await Promise.all([platform.worker(), platform.query(signed)])
+  const gateway = await platform.gateway([query])
+  const scopes = 'search,publish,subscribe'
+  const command = platform.freshet('keys', 'create', 'python', '--tenant', 'acme', '--scopes', scopes, '--json')
+  await command.ended
+  const { apiKey } = JSON.parse(command.log()) as { apiKey: string }
+
+  const [line] = await runPython('walk_protocol.py', ['--url', gateway.url, '--key', apiKey])
+
+  assert.deepEqual(JSON.parse(line!), {
+    ready: 'ready',
+    ping: 'pong',
+    'publish indexed': ['indexed', 'indexed'],
+    wait: ['indexed'],
+    'search hybrid': 'heron',
+    'search dense': 'heron',
+    'search keyword': 'heron',
+    'search filtered': ['otter'],
+    'search like': 'result',
+    'search fresh': 'result',
+    'bad k': 'bad_request',
+    'bad token': 'bad_request',
+    'not served': 'bad_request',
+    snapshot: 'otter',
+    diff: ['otter', 'otters'],
+    cancel: 'cancelled',
+    resume: true,
+    delete: ['deleted'],
+    undeclared: [],
+    closed: 1000,
+  })
+})
