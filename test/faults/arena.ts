@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { portsFrom } from '../../infra/local/ports.ts'
 import { localSettings } from '../../infra/local/settings.ts'
@@ -14,6 +18,7 @@ import { random } from '../random.ts'
 import { tcpProxy } from '../tcp-proxy.ts'
 import { type KafkaLine, openKafkaLine } from './kafka-line.ts'
 import { ownStack } from './own-stack.ts'
+import { collectWhenAsked } from './preloads.ts'
 import { openQdrantLine, type QdrantLine, type QdrantTreatment } from './qdrant-line.ts'
 import { watchRecovery } from './recovery.ts'
 import type { Context, Needs, RowSet } from './row.ts'
@@ -53,6 +58,8 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     await qdrant?.start()
     // Before the platform, so that its processes end before the lines do.
     const lines = resources.use(new AsyncDisposableStack())
+    const collectFile = join(tmpdir(), `freshet-collect-${randomUUID()}`)
+    resources.defer(() => rmSync(collectFile, { force: true }))
     const portBase = stack?.portBase ?? localSettings(process.env).portBase
     const registry = needs.lines?.includes('registry') ? lines.use(await tcpProxy(portsFrom(portBase).registry)) : null
     const platform = resources.use(
@@ -62,7 +69,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
         ...(qdrant && { qdrantUrl: qdrant.url }),
         ...(registry && { registryUrl: `http://127.0.0.1:${registry.port}/apis/ccompat/v7` }),
         ...(stack && { portBase: stack.portBase }),
-        ...(needs.env && { env: needs.env }),
+        env: { ...collectWhenAsked(collectFile), ...needs.env },
         ...(needs.workerFile && { workerFile: needs.workerFile }),
       }),
     )
@@ -216,6 +223,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       async settle() {
         await atRest(platform, CATCH_UP_MS_MAX)
         await Promise.all(readers.map((reader) => reader.stop()))
+        writeFileSync(collectFile, '')
         const samples = await resourcesAtRest(baselines)
         const answers = readers.flatMap((reader) => reader.answers)
         return { answers, resources: samples, restores, removed, earlier: [...earlier.values()] }

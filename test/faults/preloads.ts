@@ -15,5 +15,11 @@ export const stallOnSignal = (stallMs: number): Record<string, string> => ({
   TEST_STALL_MS: String(stallMs),
 })
 
+/** Environment of a process that collects what nobody holds as long as the file is there. */
+export const collectWhenAsked = (file: string): Record<string, string> => ({
+  NODE_OPTIONS: preload('collect-when-asked.ts'),
+  TEST_COLLECT_FILE: file,
+})
+
 /** Environment of a process that has no codec but those that kafkajs brings. */
 export const withoutZstd = (): Record<string, string> => ({ NODE_OPTIONS: preload('without-zstd.ts') })

@@ -22,7 +22,8 @@ export interface Answer {
 
 export interface AnsweredChunk {
   readonly key: string
-  /** Of the revision that it is of. */
+  /** Of the revision that it is of; the first, where it is left out. */
+  readonly epoch?: number
   readonly offset: number
   readonly ordinal: number
   readonly text: string

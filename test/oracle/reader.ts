@@ -52,6 +52,7 @@ export function answerOf(
     lows: new Map(Object.entries(positions).map(([partition, low]) => [Number(partition), Number(low)])),
     hits: hits.map(({ documentId, revision, ordinal, text }) => ({
       key: `${tenant}/${documentId}`,
+      epoch: Number(revision.split(':')[0]),
       offset: Number(revision.split(':')[1]),
       ordinal,
       text,
@@ -154,6 +155,7 @@ async function chunksOf(
       ordinal: Number(ordinal),
       text: String(text),
       fence: String(fence),
+      epoch: Number(String(fence).split(':')[0]),
       offset: Number(String(fence).split(':')[1]),
     }
   })

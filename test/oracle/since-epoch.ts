@@ -29,8 +29,14 @@ export function sinceEpoch(world: World, { epoch, sent, atMs, topicIds }: Since)
       (point) =>
         !(kindOf(point) === 'manifest' && point.payload.deleted === true && epochOf(point.payload.fence) < epoch),
     ),
+    // Content that is again what a former epoch brought stays under that revision: at rest it is judged by what it says.
     answers: world.answers
       .filter((answer) => answer.atMs >= atMs)
-      .map((answer) => ({ ...answer, deleted: answer.deleted.filter((each) => each.epoch === epoch) })),
+      .map((answer) => {
+        const hits = answer.hits.filter((hit) => hit.epoch === epoch)
+        const former = new Set(answer.hits.filter((hit) => hit.epoch !== epoch).map(({ key }) => key))
+        const deleted = answer.deleted.filter((each) => each.epoch === epoch)
+        return { ...answer, hits, deleted, whole: answer.whole.filter((key) => !former.has(key)) }
+      }),
   }
 }
