@@ -1,5 +1,6 @@
 import type { LocalSettings } from '../infra/local/settings.ts'
 import type { Role } from '../infra/local/stack.ts'
+import { allocatorEnv } from '../services/allocator.ts'
 import { callerConfig, loadConfig, rolePorts } from '../services/config.ts'
 import { internalSecretFile } from './local-secrets.ts'
 
@@ -12,7 +13,13 @@ export function localRoles(
   credentials: (role: LocalRole) => Readonly<Record<string, string>> = () => ({}),
 ): Role[] {
   const secret = { FRESHET_INTERNAL_SECRET_FILE: internalSecretFile(dataDir) }
-  const shared = { FRESHET_PORT_BASE: String(portBase), FRESHET_DATA: dataDir, FRESHET_TOOLS: toolsDir, ...env }
+  const shared = {
+    ...allocatorEnv,
+    FRESHET_PORT_BASE: String(portBase),
+    FRESHET_DATA: dataDir,
+    FRESHET_TOOLS: toolsDir,
+    ...env,
+  }
   // Whoever started this machine's stack decides for all of it.
   const operators = { FRESHET_OPERATOR_TENANT: loadConfig(callerConfig, { env: process.env }).tenant }
   const role = (name: LocalRole, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({

@@ -10,6 +10,7 @@ import { portsFrom } from '../infra/local/ports.ts'
 import { localSettings, repositoryDir } from '../infra/local/settings.ts'
 import { firstCollection, servingIn } from '../processors/collections.ts'
 import { catalogue, control } from '../schemas/topics.ts'
+import { allocatorEnv } from '../services/allocator.ts'
 import type { Broker } from '../streams/broker.ts'
 import { kafkaBroker } from '../streams/brokers/kafka.ts'
 import { partitionOf } from '../streams/partitioner.ts'
@@ -107,6 +108,7 @@ export async function openPlatform({
   let queryUrl: string | null = null
 
   const shared = {
+    ...allocatorEnv,
     FRESHET_KAFKA: urls.kafka,
     FRESHET_REGISTRY: urls.registry,
     FRESHET_QDRANT_URL: urls.qdrant,
