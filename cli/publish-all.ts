@@ -95,7 +95,7 @@ async function publishInTime(client: Client, batch: readonly { readonly item: Pu
 async function waitFor(client: Client, token: string): Promise<Awaited<ReturnType<Client['wait']>>['documents']> {
   for (;;) {
     try {
-      return (await client.wait(token, WAIT_MS)).documents
+      return (await client.wait(token, { timeoutMs: WAIT_MS })).documents
     } catch (error) {
       if (!(error instanceof FreshetError) || error.code !== 'timeout') throw error
     }

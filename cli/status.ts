@@ -74,7 +74,7 @@ async function freshnessNow(): Promise<{ staleMs: number; ingestStaleMs: number;
   try {
     // A token of the server's epoch that asks for nothing.
     const nothing = tokenOf({ epoch: positionsOf(client.token)?.epoch ?? 0, documents: {} })
-    const { staleMs, ingestStaleMs, complete } = (await client.wait(nothing, 0)).asOf
+    const { staleMs, ingestStaleMs, complete } = (await client.wait(nothing, { timeoutMs: 0 })).asOf
     return { staleMs, ingestStaleMs, complete }
   } finally {
     await client.close()

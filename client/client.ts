@@ -1,234 +1,191 @@
+import { FreshetError } from './error.ts'
+import { Followings } from './followings.ts'
+import { Link } from './link.ts'
+import { Operations } from './operations.ts'
+import type {
+  AsOf,
+  DocumentOutcome,
+  PublishAnswer,
+  PublishItem,
+  SearchAnswer,
+  SearchRequest,
+  SubscribeRequest,
+  WaitAnswer,
+} from './protocol.ts'
+import type { StandingState } from './standing.ts'
+import { ownSurroundings, type SocketClass, type Surroundings } from './surroundings.ts'
+import { mergeTokens } from './tokens.ts'
+
+export { applyChanges, type HitChange } from './apply-changes.ts'
+export { FreshetError } from './error.ts'
+export type * from './protocol.ts'
+export type { StandingState } from './standing.ts'
+export type { SocketClass } from './surroundings.ts'
+
 /**
- * The SDK: search, publish and wait over one WebSocket. It has no dependencies and runs in browsers and in Node 22 and later.
- * Every call resolves with the answer or rejects with a `FreshetError`.
+ * The SDK: search, publish, wait and standing queries over one WebSocket that comes back when it breaks. Every call resolves with the
+ * answer, or rejects with a `FreshetError` or the reason of its aborted signal.
  */
 export interface Client {
   /** How far the index was when the connection was made. */
   readonly token: string
   readonly limits: Readonly<Record<string, number>>
-  search(request: SearchRequest): Promise<SearchAnswer>
-  /** Resolves with a token once Kafka has the documents; with `ack: 'indexed'`, once they can be found. */
-  publish(
-    documents: readonly PublishItem[],
-    options?: { ack?: 'accepted' | 'indexed'; timeoutMs?: number },
-  ): Promise<PublishAnswer>
-  /** Resolves when the index has everything that the token stands for. */
-  wait(
-    after: string,
-    timeoutMs?: number,
-  ): Promise<{ readonly documents: readonly DocumentOutcome[]; readonly asOf: AsOf }>
+  search(request: SearchRequest, options?: CallOptions): Promise<SearchAnswer>
+  /**
+   * Resolves with a token once Kafka has the documents; with `ack: 'indexed'`, once they can be found. Never sent twice: when the
+   * connection breaks before the answer, it rejects with `unconfirmed`.
+   */
+  publish(documents: readonly PublishItem[], options?: PublishOptions): Promise<PublishAnswer>
+  /** Resolves when the index has everything that the token stands for; rejects with `timeout` after `timeoutMs`, 5 s by default. */
+  wait(after: string, options?: CallOptions & { readonly timeoutMs?: number }): Promise<WaitAnswer>
+  /**
+   * A search whose answer is kept up to date, over reconnections too. Each state is the newest one: who reads slowly gets fewer. The
+   * loop ends when it is left, when the signal is aborted and when the client is closed; it throws what can never succeed.
+   */
+  subscribe(request: SubscribeRequest, options?: CallOptions): AsyncIterableIterator<StandingState>
+  /** What is under way rejects with `closed`. */
   close(): Promise<void>
 }
 
-export interface SearchRequest {
-  readonly query: string | { readonly vector: readonly number[]; readonly space: string } | { readonly like: string }
-  readonly k?: number
-  readonly mode?: 'hybrid' | 'dense' | 'keyword'
-  readonly filter?: Readonly<Record<string, unknown>>
-  readonly groupBy?: 'document'
-  /** Of each document at most so many chunks. */
-  readonly perDocument?: number
-  readonly scoreMin?: number
-  readonly weights?: { readonly dense: number; readonly keyword: number }
-  /** Every point is compared, instead of those that an approximate index leads to. */
-  readonly exact?: boolean
-  readonly language?: string
-  readonly freshness?:
-    | 'any'
-    | { readonly maxStalenessMs: number; readonly timeoutMs?: number }
-    | { readonly after: string; readonly timeoutMs?: number; readonly onTimeout?: 'error' | 'stale' }
+export interface CallOptions {
+  /** The server is told too. Of an aborted publish it is not known whether it was written. */
+  readonly signal?: AbortSignal
 }
 
-export interface AsOf {
-  readonly token: string
-  readonly staleMs: number
-  readonly complete: boolean
-  readonly ingestStaleMs: number
-}
-
-export interface SearchHit {
-  /** The same in every revision of the document. */
-  readonly hitId: string
-  readonly documentId: string
-  readonly ordinal: number
-  readonly score: number
-  readonly text: string
-  readonly title: string | null
-  readonly url: string | null
-  readonly attributes: Readonly<Record<string, unknown>>
-  readonly revision: string
-  readonly span: readonly [number, number]
-}
-
-export interface SearchAnswer {
-  readonly hits: readonly SearchHit[]
-  readonly asOf: AsOf
-  readonly ms: { readonly embed: number; readonly search: number }
-}
-
-export type PublishItem =
-  | {
-      readonly id: string
-      readonly text: string
-      readonly title?: string | null
-      readonly contentType?: string | null
-      readonly url?: string | null
-      readonly language?: string | null
-      readonly attributes?: Readonly<Record<string, string | number | boolean | readonly string[]>>
-      /** Groups whose members are shown it; left out: everyone of the tenant. */
-      readonly acl?: readonly string[] | null
-    }
-  | { readonly id: string; readonly delete: true }
-
-export interface DocumentOutcome {
-  readonly partition: number
-  readonly offset: number
-  readonly outcome: 'indexed' | 'deleted' | 'unchanged' | 'superseded' | 'rejected' | 'applied'
-  readonly reason: string | null
-}
-
-export interface PublishAnswer {
-  readonly token: string
-  readonly documents: readonly DocumentOutcome[]
-}
-
-export class FreshetError extends Error {
-  override name = 'FreshetError'
-  readonly code: string
-  readonly retryable: boolean
-  /** When the server wants to be asked again; undefined: it did not say. */
-  readonly retryAfterMs: number | undefined
-  constructor(code: string, message: string, retryable = false, retryAfterMs?: number) {
-    super(message)
-    this.code = code
-    this.retryable = retryable
-    this.retryAfterMs = retryAfterMs
-  }
-}
-
-interface Waiting {
-  resolve(message: Message): void
-  reject(error: Error): void
-  token?: string
-}
-
-interface Message {
-  readonly type: string
-  readonly id?: string
-  readonly [field: string]: unknown
-}
-
-export interface ConnectOptions {
-  /** An API key or a JWT. */
-  readonly apiKey?: string
+export interface PublishOptions extends CallOptions {
+  readonly ack?: 'accepted' | 'indexed'
   readonly timeoutMs?: number
 }
 
-export async function connect(url: string, { apiKey, timeoutMs = 5_000 }: ConnectOptions = {}): Promise<Client> {
-  const socket = open(url, apiKey)
-  const waiting = new Map<string, Waiting>()
-  let count = 0
-  let gone: FreshetError | null = null
+export interface ConnectOptions extends CallOptions {
+  /** An API key or a JWT that outlives the client. */
+  readonly apiKey?: string
+  /** Gives a JWT, or an API key: asked before each connection, and before the JWT expires. */
+  readonly token?: () => string | Promise<string>
+  /** Where the runtime has none, as Node before 22: that of `ws`. */
+  readonly WebSocket?: SocketClass
+  /** Every search that demands nothing else waits for what this client has published. */
+  readonly readYourWrites?: boolean
+  /** For one connection to be made; 5 s by default. */
+  readonly timeoutMs?: number
+  /** How long a call waits while there is no connection; 30 s by default. */
+  readonly offlineMsMax?: number
+  /** `false`: the client ends with its first connection. */
+  readonly reconnect?: boolean
+}
 
-  const ready = await new Promise<Message>((resolve, reject) => {
-    const timer = setTimeout(() => reject(unreachable(url)), timeoutMs)
-    socket.addEventListener('error', () => void whyNot(url, apiKey).then(reject))
-    socket.addEventListener('close', ({ code, reason }) => code !== 1006 && reject(closed(code, reason)))
-    if (apiKey !== undefined && isBrowser)
-      socket.addEventListener('open', () => socket.send(JSON.stringify({ type: 'init', token: apiKey })))
-    socket.addEventListener(
-      'message',
-      ({ data }) => {
-        const message = JSON.parse(String(data)) as Message
-        if (message.type !== 'ready') return
-        clearTimeout(timer)
-        resolve(message)
+/** Resolves when the server is ready. Rejects if the first connection cannot be made: only later ones are tried again. */
+export function connect(url: string, options: ConnectOptions = {}): Promise<Client> {
+  return connectIn(ownSurroundings(options.WebSocket), url, options)
+}
+
+export function connectIn(around: Surroundings, url: string, options: ConnectOptions): Promise<Client> {
+  const { apiKey, token, signal, timeoutMs = 5_000, offlineMsMax = 30_000, reconnect = true } = options
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    let count = 0
+    let closing = false
+    const nextId = () => String(++count)
+    const credential = async () => (token === undefined ? (apiKey ?? null) : await token())
+    const link = new Link({ url, credential, renewable: token !== undefined, timeoutMs, reconnect }, around, {
+      up() {
+        signal?.removeEventListener('abort', aborted)
+        operations.up()
+        followings.up()
+        resolve(client)
       },
-      { once: true },
-    )
-  })
-
-  socket.addEventListener('message', ({ data }) => {
-    const message = JSON.parse(String(data)) as Message
-    const { id, type } = message
-    const operation = id === undefined ? undefined : waiting.get(id)
-    if (operation === undefined || id === undefined) return
-    if (type === 'accepted') {
-      operation.token = String(message.token)
-      return
-    }
-    waiting.delete(id)
-    if (type === 'error')
-      operation.reject(
-        new FreshetError(
-          String(message.code),
-          String(message.message),
-          message.retryable === true,
-          typeof message.retryAfterMs === 'number' ? message.retryAfterMs : undefined,
-        ),
-      )
-    else operation.resolve({ ...message, ...(operation.token !== undefined && { token: operation.token }) })
-  })
-  socket.addEventListener('close', ({ code, reason }) => {
-    gone = closed(code, reason)
-    for (const { reject } of waiting.values()) reject(gone)
-    waiting.clear()
-  })
-
-  const ask = (message: object): Promise<Message> =>
-    new Promise((resolve, reject) => {
-      if (gone !== null) return reject(gone)
-      const id = String(++count)
-      waiting.set(id, { resolve, reject })
-      socket.send(JSON.stringify({ id, ...message }))
+      message(message) {
+        if (!operations.take(message)) followings.take(message)
+        leaveIfIdle()
+      },
+      leaving: () => leaveIfIdle(),
+      down(error) {
+        operations.down(error)
+        followings.down(error)
+      },
+      ended(error) {
+        operations.ended(error)
+        followings.ended(error, closing)
+        reject(error)
+      },
     })
+    /** The server goes away: what it has under way is answered first. */
+    const leaveIfIdle = (): void => {
+      if (link.leaves && !operations.busy) link.leave()
+    }
+    const operations = new Operations(link, { url, nextId, now: around.now, offlineMsMax })
+    const followings = new Followings(link, { nextId, random: around.random })
+    const close = (): Promise<void> => {
+      closing = true
+      return link.close()
+    }
+    const aborted = (): void => {
+      reject(signal?.reason)
+      void close()
+    }
+    signal?.addEventListener('abort', aborted, { once: true })
+    const client = clientOf(link, operations, followings, close, options.readYourWrites === true)
+    link.start()
+  })
+}
+
+function clientOf(
+  link: Link,
+  operations: Operations,
+  followings: Followings,
+  close: () => Promise<void>,
+  readsOwnWrites: boolean,
+): Client {
+  /** What stands for everything that was published here. */
+  let mine: string | null = null
 
   return {
-    token: String(ready.token),
-    limits: ready.limits as Record<string, number>,
-    search: async (request) => (await ask({ type: 'search', ...request })) as unknown as SearchAnswer,
-    async publish(documents, options = {}) {
-      const { token, documents: outcomes } = await ask({ type: 'publish', documents, ...options })
+    get token() {
+      return String(link.ready?.token)
+    },
+    get limits() {
+      return (link.ready?.limits ?? {}) as Readonly<Record<string, number>>
+    },
+    async search({ freshness, ...wish }, { signal } = {}) {
+      const demand = demandOf(freshness ?? (readsOwnWrites ? { after: 'mine' } : undefined), mine)
+      try {
+        const answer = await operations.ask(
+          { type: 'search', ...wish, ...(demand && { freshness: demand }) },
+          { signal },
+        )
+        if (!Array.isArray(answer.hits)) throw new FreshetError('internal', 'the server answered a search without hits')
+        return answer as unknown as SearchAnswer
+      } catch (error) {
+        // What was published in an epoch that is over cannot be waited for: it is said once.
+        if (isExpired(error) && typeof demand === 'object' && 'after' in demand && demand.after === mine) mine = null
+        throw error
+      }
+    },
+    async publish(documents, { signal, ack, timeoutMs } = {}) {
+      const { token, documents: outcomes } = await operations.ask(
+        { type: 'publish', documents, ...(ack && { ack }), ...(timeoutMs !== undefined && { timeoutMs }) },
+        {
+          signal,
+          accepted(own) {
+            mine = mergeTokens(mine, own)
+          },
+        },
+      )
       return { token: String(token), documents: (outcomes ?? []) as DocumentOutcome[] }
     },
-    wait: async (after, waitMs = 5_000) => (await ask({ type: 'wait', after, timeoutMs: waitMs })) as never,
-    close() {
-      return new Promise((resolve) => {
-        if (socket.readyState === WebSocket.CLOSED) return resolve()
-        socket.addEventListener('close', () => resolve())
-        socket.close()
-      })
+    async wait(after, { signal, timeoutMs = 5_000 } = {}) {
+      const { documents, asOf } = await operations.ask({ type: 'wait', after, timeoutMs }, { signal })
+      return { documents: (documents ?? []) as DocumentOutcome[], asOf: asOf as AsOf }
     },
+    subscribe: (request, { signal } = {}) => followings.follow(request, signal),
+    close,
   }
 }
 
-/** A page cannot send headers with a handshake: it shows its key in the first message. */
-const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
+const isExpired = (error: unknown): boolean => error instanceof FreshetError && error.code === 'position_expired'
 
-function open(url: string, apiKey: string | undefined): WebSocket {
-  if (apiKey === undefined || isBrowser) return new WebSocket(url, 'freshet.v1+json')
-  const options = { protocols: ['freshet.v1+json'], headers: { authorization: `Bearer ${apiKey}` } }
-  return new WebSocket(url, options as unknown as string[])
-}
-
-const unreachable = (url: string): FreshetError =>
-  new FreshetError('unreachable', `nothing answers at ${url}; start the platform with npm start`, true)
-
-const closed = (code: number, reason: string): FreshetError =>
-  code === 4401 || code === 4403
-    ? new FreshetError('unauthenticated', `the credential is not good: ${reason}`)
-    : new FreshetError('closed', `the connection was closed (${code}${reason ? `: ${reason}` : ''})`, true)
-
-/** A WebSocket does not say why it was refused; the same address asked plainly does. */
-async function whyNot(url: string, apiKey: string | undefined): Promise<FreshetError> {
-  try {
-    const answer = await fetch(url.replace(/^ws/, 'http'), {
-      headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
-    })
-    const { code, detail } = (await answer.json()) as { code?: string; detail?: string }
-    if (answer.status === 426 || code === undefined) return unreachable(url)
-    return new FreshetError(code, detail ?? code, answer.status === 429 || answer.status >= 500)
-  } catch {
-    return unreachable(url)
-  }
+/** `mine` in the words of the protocol; undefined: nothing is demanded. */
+function demandOf(freshness: SearchRequest['freshness'], mine: string | null): SearchRequest['freshness'] {
+  if (typeof freshness !== 'object' || !('after' in freshness) || freshness.after !== 'mine') return freshness
+  return mine === null ? undefined : { ...freshness, after: mine }
 }

@@ -48,7 +48,7 @@ test('a writer is told what became of each document, and why one was rejected', 
     [same, { id: 'new', text: 'A new text.' }, { id: 'long', text: tooLong }, { id: 'otter', delete: true }],
     { ack: 'indexed', timeoutMs: 30_000 },
   )
-  const again = await client.wait(token, 5_000)
+  const again = await client.wait(token, { timeoutMs: 5_000 })
 
   assert.deepEqual(outcomes.map(({ outcome }) => outcome).sort(), ['deleted', 'indexed', 'rejected', 'unchanged'])
   assert.match(outcomes.find(({ outcome }) => outcome === 'rejected')?.reason ?? '', /chunks, and 1000 is the limit/)
@@ -71,9 +71,9 @@ test('a wait for what is not written yet ends with a timeout that may be tried a
   const partition = partitionOf(key, platform.partitions)
   const ends = await platform.broker.admin.offsets(platform.topic(documents))
   const token = tokenOf({ epoch: 1, documents: { [partition]: [ends[partition]!.end] } })
-  await assert.rejects(client.wait(token, 100), { code: 'timeout', retryable: true })
+  await assert.rejects(client.wait(token, { timeoutMs: 100 }), { code: 'timeout', retryable: true })
 
-  const waiting = client.wait(token, 20_000)
+  const waiting = client.wait(token, { timeoutMs: 20_000 })
   await client.publish([{ id: 'later', text: 'Written later.' }])
 
   assert.deepEqual(
@@ -127,7 +127,7 @@ test('while the worker stands still the index says how stale it is, and then cat
     freshness: { after: token, timeoutMs: 50, onTimeout: 'stale' },
   })
   await worker.kill('SIGCONT')
-  await client.wait(token, 30_000)
+  await client.wait(token, { timeoutMs: 30_000 })
 
   assert.ok(grown > 1_000 && grown < 30_000, `${grown} ms`)
   assert.ok(stale.hits.every(({ documentId }) => documentId !== 'still'))

@@ -76,9 +76,9 @@ test('with Qdrant gone nothing is thrown away or committed, a search says what i
   )
   await assert.rejects(client.search({ query: 'gone' }), { code: 'unavailable', retryable: true })
   await until('the worker tries again', async () => (await retried()) > retries + 1)
-  await assert.rejects(client.wait(token, 200), { code: 'timeout' })
+  await assert.rejects(client.wait(token, { timeoutMs: 200 }), { code: 'timeout' })
   await qdrant.start()
-  const { documents: outcomes } = await client.wait(token, 60_000)
+  const { documents: outcomes } = await client.wait(token, { timeoutMs: 60_000 })
 
   assert.deepEqual([...new Set(outcomes.map(({ outcome }) => outcome))], ['indexed'])
   assert.equal((await deadLettersOf(platform)).length, letters)

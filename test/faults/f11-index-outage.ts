@@ -66,7 +66,7 @@ async function whatQueriesSay({ platform, queries }: Context): Promise<Said> {
     const ends = await platform.broker.admin.offsets(platform.topic(documents))
     const { epoch } = positionsOf(client.token)!
     const newest = Object.fromEntries(ends.map(({ partition, end }) => [partition, end - 1]))
-    const waited = client.wait(tokenOf({ epoch, documents: newest }), 500)
+    const waited = client.wait(tokenOf({ epoch, documents: newest }), { timeoutMs: 500 })
     return {
       search: { code: await codeOf(client.search({ query: 'anything' })), wanted: 'unavailable, retryable' },
       wait: { code: await codeOf(waited), wanted: 'timeout, retryable' },

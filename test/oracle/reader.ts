@@ -27,7 +27,7 @@ export function readQueries(name: string, url: () => string, tenant: string, key
       const key = keys[round % keys.length]!
       const atMs = Date.now()
       try {
-        client ??= await connect(url())
+        client ??= await connect(url(), { reconnect: false })
         return answerOf(await client.search({ query: `Revision of ${key}`, k: 40 }), { reader: name, tenant, atMs })
       } catch (error) {
         if (!(error instanceof FreshetError)) throw error
