@@ -213,7 +213,7 @@ const text = (value: string): ValueInit => ({ kind: { case: 'stringValue', value
 export const integer = (value: number): ValueInit => ({ kind: { case: 'integerValue', value: BigInt(value) } })
 
 /** Numbers are doubles, as in Avro, so that a filter compares like with like. */
-function value(json: unknown): ValueInit {
+export function value(json: unknown): ValueInit {
   if (json === null || json === undefined) return nothing
   if (typeof json === 'string') return text(json)
   if (typeof json === 'boolean') return { kind: { case: 'boolValue', value: json } }

@@ -1,13 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import type { ConditionSchema, FilterSchema, QueryPointsSchema, ScoredPoint } from '@qdrant/js-client-grpc'
+import type { QueryPointsSchema, ScoredPoint } from '@qdrant/js-client-grpc'
 import type { Terms } from '../../engine/embedder.ts'
 import { fenceText } from '../../processors/fence.ts'
 import type { Manifest } from '../../processors/vector-index.ts'
-import type { Condition, Filter, Scalar } from '../../search/filter.ts'
+import type { Filter } from '../../search/filter.ts'
 import { isOwn, type Reader, visibilityOf } from '../../search/visibility.ts'
 import { Retry } from '../../streams/errors.ts'
 import type { Qdrant } from './client.ts'
 import type { CollectionSpec } from './collection.ts'
+import { type FilterInit, field, filterOf, keyword } from './filter.ts'
 import { qdrantKnownVectors } from './known-vectors.ts'
 import { manifestsIn, payloadsOf } from './manifests.ts'
 import { denseName, floatsOf, idText, manifestId, readPayload, sparseName } from './points.ts'
@@ -51,8 +52,6 @@ export interface Candidate {
 }
 
 type QueryInit = MessageInitShape<typeof QueryPointsSchema>
-type FilterInit = MessageInitShape<typeof FilterSchema>
-type ConditionInit = MessageInitShape<typeof ConditionSchema>
 
 export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: CollectionSpec): SearchIndex {
   const withPayload = {
@@ -169,49 +168,4 @@ function nearest(
     | { case: 'sparse'; value: { indices: number[]; values: number[] } },
 ): { variant: Nearest } {
   return { variant: { case: 'nearest', value: { variant } } as Nearest }
-}
-
-function filterOf(reader: Reader, filter: Filter, also: readonly ConditionInit[] = []): FilterInit {
-  const must: ConditionInit[] = [...visibleTo(reader), ...also]
-  const mustNot: ConditionInit[] = []
-  for (const [name, condition] of Object.entries(filter)) {
-    const key = `attributes.${/^[\w-]+$/.test(name) ? name : `"${name}"`}`
-    if (typeof condition === 'object' && 'not' in condition) mustNot.push(equals(key, condition.not))
-    else must.push(conditionOf(key, condition))
-  }
-  return { must, mustNot }
-}
-
-/** Every read of what documents say begins with these. */
-function visibleTo(reader: Reader): ConditionInit[] {
-  const { tenant, groups } = visibilityOf(reader)
-  const own = keyword('tenant', tenant)
-  if (groups === null) return [own]
-  const unrestricted: ConditionInit = { conditionOneOf: { case: 'isEmpty', value: { key: 'acl' } } }
-  const ofGroups = field({ key: 'acl', match: { matchValue: { case: 'keywords', value: { strings: [...groups] } } } })
-  const should = groups.length === 0 ? [unrestricted] : [unrestricted, ofGroups]
-  return [own, { conditionOneOf: { case: 'filter', value: { should } } }]
-}
-
-function conditionOf(key: string, condition: Exclude<Condition, { not: Scalar }>): ConditionInit {
-  if (typeof condition !== 'object') return equals(key, condition)
-  if ('in' in condition)
-    return { conditionOneOf: { case: 'filter', value: { should: condition.in.map((each) => equals(key, each)) } } }
-  return field({ key, range: condition })
-}
-
-function equals(key: string, value: Scalar): ConditionInit {
-  if (typeof value === 'string') return keyword(key, value)
-  // Numbers are stored as doubles, which only a range compares.
-  if (typeof value === 'number') return field({ key, range: { gte: value, lte: value } })
-  return field({ key, match: { matchValue: { case: 'boolean', value } } })
-}
-
-const keyword = (key: string, value: string): ConditionInit =>
-  field({ key, match: { matchValue: { case: 'keyword', value } } })
-
-type FieldInit = Extract<NonNullable<ConditionInit['conditionOneOf']>, { case: 'field' }>['value']
-
-function field(value: FieldInit): ConditionInit {
-  return { conditionOneOf: { case: 'field', value } }
 }

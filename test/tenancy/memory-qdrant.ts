@@ -159,11 +159,12 @@ function isMet({ conditionOneOf: condition }: Condition, { id, payload }: Stored
     case 'isEmpty':
       return condition.value.key === ignores || valuesAt(payload, condition.value.key!).length === 0
     case 'field': {
-      const { key, match, range } = condition.value
+      const { key, match, range, datetimeRange } = condition.value
       if (key === ignores) return true
-      return valuesAt(payload, key!).some((value) =>
-        match === undefined ? isWithin(value, range ?? {}) : isMatched(value, match.matchValue),
-      )
+      return valuesAt(payload, key!).some((value) => {
+        if (datetimeRange !== undefined) return isWithin(momentOf(value), momentsOf(datetimeRange))
+        return match === undefined ? isWithin(value, range ?? {}) : isMatched(value, match.matchValue)
+      })
     }
     default:
       throw new Error(`the condition ${condition?.case} is not known here`)
@@ -189,6 +190,19 @@ function isMatched(value: unknown, match: Match | { case: undefined } | undefine
 }
 
 type Range = { readonly gt?: number; readonly gte?: number; readonly lt?: number; readonly lte?: number }
+
+const momentOf = (value: unknown): number | null =>
+  typeof value === 'string' && /^\d{4}-\d\d-\d\d/.test(value)
+    ? Date.parse(/(Z|[+-]\d\d:\d\d)$/.test(value) || value.length === 10 ? value : `${value}Z`)
+    : null
+
+const momentsOf = (range: object): Range =>
+  Object.fromEntries(
+    (['gt', 'gte', 'lt', 'lte'] as const).flatMap((bound) => {
+      const at = (range as Readonly<Record<string, { seconds: bigint; nanos: number } | undefined>>)[bound]
+      return at === undefined ? [] : [[bound, Number(at.seconds) * 1_000 + at.nanos / 1e6]]
+    }),
+  )
 
 const isWithin = (value: unknown, { gt, gte, lt, lte }: Range): boolean =>
   typeof value === 'number' &&
