@@ -5,9 +5,11 @@ import type { Load } from '../load.ts'
 import { until } from '../until.ts'
 import type { Context, Row } from './row.ts'
 import { noSmallDisk } from './small-disk.ts'
-import { shown } from './worker-states.ts'
+import { healthOf, shown } from './worker-states.ts'
 
 const recordsPerSecond = 40
+/** Less than the workers have under way at once. */
+const BACKLOG_RECORDS = 200
 /** Until a server that finds no room says so, or ends. */
 const NOTICED_MS_MAX = 120_000
 
@@ -21,12 +23,28 @@ export const fullDiskOfKafka: Row = {
   async run({ load, workers, queries, stack, disk, healed, atRest, count, expect }) {
     await load.write(200)
     await atRest()
-    const flow = load.flow(recordsPerSecond)
     let ended: Error | null = null
     void stack.stack.failed.then((reason) => {
       ended = reason
     })
+    // The workers have work in their hands when there is no room for what comes of it.
+    for (const worker of workers) await worker.kill('SIGSTOP')
+    await load.write(BACKLOG_RECORDS)
     disk.fill()
+    for (const worker of workers) await worker.kill('SIGCONT')
+    const refused = new Set<string>()
+    await until(
+      'work of a stage is refused',
+      async () => {
+        for (const { states } of await Promise.all(workers.map(healthOf)))
+          for (const { name, subject } of states)
+            if (name === 'kafka-unreachable' && subject.includes(' on ')) refused.add(subject)
+        return refused.size > 0
+      },
+      NOTICED_MS_MAX,
+    )
+    count('tasks whose work was refused', refused.size)
+    const flow = load.flow(recordsPerSecond)
     // It can write into none of its folders, so it gives up; the local stack then ends as a whole.
     await until('Kafka ends', () => ended !== null, NOTICED_MS_MAX)
     expect(/kafka/.test(String(ended)), `it was not Kafka that ended: ${String(ended).slice(0, 200)}`)
