@@ -31,6 +31,25 @@ export function termCounts(text: string, language: string | null): Map<string, n
   return new Map([...analyse(text, language).counts].map(([term, count]) => [term.text, count]))
 }
 
+/** Where a text has words with one of these terms: UTF-16 units, end exclusive, in order, at most `max`. */
+export function termSpans(
+  text: string,
+  terms: ReadonlySet<number>,
+  language: string | null,
+  max: number,
+): (readonly [number, number])[] {
+  const analyser = analyserFor(language)
+  analyser.makeRoom()
+  const spans: (readonly [number, number])[] = []
+  // As it is written: normalised text has other offsets. A word by itself is normalised alike.
+  for (const { 0: found, index } of text.matchAll(word)) {
+    if (spans.length === max) break
+    if (analyser.termsOf(found.normalize('NFKC')).some((term) => terms.has(term.index)))
+      spans.push([index, index + found.length])
+  }
+  return spans
+}
+
 interface Term {
   readonly text: string
   readonly index: number
@@ -43,7 +62,7 @@ const unspaced = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}
 const segmenter = new Intl.Segmenter('und', { granularity: 'word' })
 
 function analyse(text: string, language: string | null): { counts: Map<Term, number>; total: number } {
-  const analyser = language === null || /^en\b/i.test(language) ? english : neutral
+  const analyser = analyserFor(language)
   analyser.makeRoom()
   const counts = new Map<Term, number>()
   let total = 0
@@ -55,6 +74,9 @@ function analyse(text: string, language: string | null): { counts: Map<Term, num
   }
   return { counts, total }
 }
+
+const analyserFor = (language: string | null): Analyser =>
+  language === null || /^en\b/i.test(language) ? english : neutral
 
 interface Analyser {
   /** Called between texts, so that equal terms of one text are the same object. */

@@ -6,6 +6,9 @@ import { errorCodes, id } from './protocol.ts'
 const seq = z.number().int().min(1)
 const rank = z.number().int().min(1)
 
+const span = z.tuple([z.number().int(), z.number().int()])
+const place = z.strictObject({ rank, score: z.number() })
+
 export const hit = z.strictObject({
   hitId: z.string().describe('The same in every revision of the document.'),
   documentId: z.string(),
@@ -16,7 +19,15 @@ export const hit = z.strictObject({
   url: z.string().nullable(),
   attributes: z.record(z.string(), z.unknown()),
   revision: z.string().describe('Epoch and offset of the document’s version.'),
-  span: z.tuple([z.number().int(), z.number().int()]).describe('In the clean text, UTF-16 units, end exclusive.'),
+  span: span.describe('In the clean text, UTF-16 units, end exclusive.'),
+  highlights: z
+    .array(span)
+    .optional()
+    .describe('Words of the hit’s text that the query has too, as units of that text.'),
+  explain: z
+    .strictObject({ dense: place.nullable(), keyword: place.nullable() })
+    .optional()
+    .describe('Where it stands in each list that the answer was made of; null: not in its window.'),
 })
 
 export const asOf = z.strictObject({
@@ -41,9 +52,14 @@ export const change = z.discriminatedUnion('op', [
 ])
 
 /** Durations, ms. */
-const ms = z.strictObject({ embed: z.number(), search: z.number() })
+const ms = z.strictObject({ embed: z.number(), search: z.number(), wait: z.number().optional() })
 
-export const searchAnswer = z.strictObject({ hits: z.array(hit), asOf, ms })
+export const searchAnswer = z.strictObject({
+  hits: z.array(hit),
+  next: z.string().optional().describe('The cursor of the next page; absent: there is none.'),
+  asOf,
+  ms,
+})
 export const waitAnswer = z.strictObject({ documents: z.array(outcome), asOf })
 export const publishAnswer = z.strictObject({ token: z.string(), documents: z.array(outcome).optional() })
 

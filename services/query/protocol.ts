@@ -11,6 +11,7 @@ export const LIMITS = {
   minIntervalMsMax: 60_000,
   queryCharsMax: 8_192,
   kMax: 100,
+  pagedHitsMax: 200,
   documentsMax: 100,
   operationsMax: 64,
   messagesPerSecondMax: 500,
@@ -72,6 +73,9 @@ const search = z.strictObject({
   id,
   ...searchFields,
   exact: z.boolean().default(false),
+  explain: z.boolean().default(false),
+  highlight: z.boolean().default(false),
+  cursor: z.string().max(64).optional(),
   freshness: freshness.default('any'),
 })
 

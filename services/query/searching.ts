@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import { Missing } from '../../connectors/qdrant/missing.ts'
 import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
@@ -7,17 +8,13 @@ import type { Reader } from '../../search/visibility.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
-import type { AsOf, Hit } from './answers.ts'
+import { pageOf, placesIn, wordsIn } from './answering.ts'
+import type { AsOf, Hit, searchAnswer } from './answers.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage, type SearchWish } from './protocol.ts'
 import type { ServingFollower } from './serving.ts'
 
-export interface SearchResult {
-  readonly hits: readonly Hit[]
-  readonly asOf: AsOf
-  /** Durations, ms. */
-  readonly ms: { readonly embed: number; readonly search: number }
-}
+export type SearchResult = Readonly<z.infer<typeof searchAnswer>>
 
 export interface SearchPorts {
   readonly engine: Engine
@@ -38,18 +35,39 @@ export async function search(
   const query = await queryOf(message, ports, signal)
   const embedMs = performance.now() - began
   const ready = () => satisfy(message, principal, ports.freshness, signal)
-  const { hits, asOf, ms } = await findWhereItServes({ ...message, query }, principal, { ...ports, ready }, signal)
-  return { hits, asOf, ms: { embed: round(embedMs), search: round(ms) } }
+  const page = pageOf(message)
+  const wanted = { ...message, ...page, query }
+  const { taken, lists, asOf, ms } = await findWhereItServes(wanted, principal, { ...ports, ready }, signal)
+  const { from, to, next } = page
+  const shown = taken.slice(from, to)
+  const placesOf = message.explain ? placesIn(lists) : null
+  const wordsOf = message.highlight ? wordsIn(message, ports.engine) : null
+  const hits = shown.map((each) => ({
+    ...hitOf(each, principal.tenant),
+    ...(wordsOf && { highlights: wordsOf(each.text) }),
+    ...(placesOf && { explain: placesOf(each.id) }),
+  }))
+  const all = performance.now() - began
+  const durations = { embed: round(embedMs), search: round(ms) }
+  return {
+    hits,
+    ...(next !== null && taken.length > to && { next }),
+    asOf,
+    ms: message.explain ? { ...durations, wait: round(Math.max(0, all - embedMs - ms)) } : durations,
+  }
 }
 
 /** A wish whose query is embedded. */
 export interface Wanted extends Omit<SearchWish, 'query'> {
   readonly query: Query
   readonly exact: boolean
+  /** Of each list; default: as `k` needs it. */
+  readonly window?: number
 }
 
 export interface Found {
-  readonly hits: readonly Hit[]
+  /** Best first. */
+  readonly taken: readonly Candidate[]
   /** The lists that the hits were taken from. */
   readonly lists: Lists<Candidate>
   /** What `dense` was compared with, also where it is the centre of a document. */
@@ -97,10 +115,10 @@ export async function findWhereItServes(
  * a deleted one is never shown.
  */
 async function find(index: SearchIndex, wanted: Wanted, reader: Reader): Promise<Found> {
-  const { query, k, filter, exact } = wanted
+  const { query, k, filter, exact, window = windowOf(k) } = wanted
   const wish: RankingWish = { ...wanted, perDocument: wanted.groupBy === 'document' ? 1 : wanted.perDocument }
   const dense = query.like === null ? query.dense : await centreOf(query.like, reader, index)
-  const spec = { reader, dense, terms: query.terms, filter, window: windowOf(k), exact }
+  const spec = { reader, dense, terms: query.terms, filter, window, exact }
   let before: Contents = new Map()
   for (let attempt = 1; ; attempt++) {
     const lists = await index.candidates(spec)
@@ -108,8 +126,7 @@ async function find(index: SearchIndex, wanted: Wanted, reader: Reader): Promise
     const contents = await contentsOf(ranked, reader, index)
     const present = ranked.filter(({ key, fence }) => contents.get(key) === fence)
     if (attempt === ATTEMPTS_MAX || !movedOn(ranked, contents, before)) {
-      const hits = take(present, wish, query.like).map((hit) => hitOf(hit, reader.tenant))
-      return { hits, lists, dense }
+      return { taken: take(present, wish, query.like), lists, dense }
     }
     before = contents
   }
@@ -203,7 +220,7 @@ function movedOn(ranked: readonly Candidate[], contents: Contents, before: Conte
   })
 }
 
-function hitOf(
+export function hitOf(
   { key, ordinal, score, text, title, url, attributes, fence, start, end }: Candidate,
   tenant: string,
 ): Hit {

@@ -6,7 +6,7 @@ import type { Clock } from '../../../streams/clock.ts'
 import { reasonOf } from '../../../streams/errors.ts'
 import type { Principal } from '../../principal.ts'
 import { OperationError, type SubscribeMessage } from '../protocol.ts'
-import { type Found, findWhereItServes, queryOf, type SearchPorts, type Wanted } from '../searching.ts'
+import { type Found, findWhereItServes, hitOf, queryOf, type SearchPorts, type Wanted } from '../searching.ts'
 import type { ChangesHeard } from './changes.ts'
 import { StandingQuery } from './standing-query.ts'
 import { type ChangedDocument, TouchIndex, type Watch } from './touch-index.ts'
@@ -201,7 +201,8 @@ export class StandingQueries implements ChangesHeard {
       )
       this.#touch.set(entry, watchOf(entry, found))
       const before = entry.query.state
-      entry.query.found(found.hits, found.asOf, before === null || differenceOf(before.hits, found.hits).length > 0)
+      const hits = found.taken.map((each) => hitOf(each, entry.principal.tenant))
+      entry.query.found(hits, found.asOf, before === null || differenceOf(before.hits, hits).length > 0)
       entry.evaluatedAt = clock.now()
       // Its lists were not known while these came.
       if (entry.meanwhile.some((document) => this.#touch.touchedBy(document).has(entry)))
