@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Client, connect } from '../client/client.ts'
+import { type Client, connect, FreshetError } from '../client/client.ts'
 import { trust } from '../connectors/qdrant/trust.ts'
 import { addressesOf, callerConfig, loadConfig, queryConfig, rolePorts } from '../services/config.ts'
 
-/** A connection to the platform that the environment names, closed when the work is done. */
-export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connectClient()
+/** A connection to the platform that the environment names, closed when the work is done. `signal` ends only the connecting. */
+export async function withClient<T>(work: (client: Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  const client = await connectClient(undefined, signal)
   try {
     return await work(client)
   } finally {
@@ -14,10 +14,21 @@ export async function withClient<T>(work: (client: Client) => Promise<T>): Promi
   }
 }
 
-export function connectClient(timeoutMs?: number): Promise<Client> {
+export function connectClient(timeoutMs?: number, signal?: AbortSignal): Promise<Client> {
   trustDoor()
   const apiKey = ownKey()
-  return connect(socketUrl(), { ...(apiKey !== null && { apiKey }), ...(timeoutMs !== undefined && { timeoutMs }) })
+  return connect(socketUrl(), {
+    ...(apiKey !== null && { apiKey }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(signal && { signal }),
+  }).catch((error) => {
+    if (!(error instanceof FreshetError) || error.code !== 'unreachable') throw error
+    throw new FreshetError(
+      'unreachable',
+      `${error.message}; start the platform with npm start, or set FRESHET_URL`,
+      true,
+    )
+  })
 }
 
 export function socketUrl(): string {

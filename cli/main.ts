@@ -14,6 +14,7 @@ import { search } from './search.ts'
 import { status } from './status.ts'
 import { topics } from './topics.ts'
 import { up } from './up.ts'
+import { watch } from './watch.ts'
 
 /** The `freshet` command. Exit codes: 0 done, 1 failed, 2 wrong use. */
 const program = new Command('freshet')
@@ -26,6 +27,7 @@ for (const command of [
   ingest(),
   publish(),
   search(),
+  watch(),
   status(),
   topics(),
   audit(),

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import type { PublishItem } from '../client/client.ts'
 import { FreshetError } from '../client/client.ts'
 import { withClient } from './connection.ts'
-import { json } from './search.ts'
+import { json } from './filter.ts'
 
 export function publish(): Command {
   return new Command('publish')
@@ -32,7 +32,13 @@ export function publish(): Command {
             ...(fields as object),
           }
       const began = performance.now()
-      const answer = await withClient((client) => client.publish([item], { ack: 'indexed', timeoutMs: 30_000 }))
+      const answer = await withClient((client) => client.publish([item], { ack: 'indexed', timeoutMs: 30_000 })).catch(
+        (error) => {
+          // It was accepted all the same, and can be waited for.
+          if (error instanceof FreshetError && error.token !== undefined) console.log(`token ${error.token}`)
+          throw error
+        },
+      )
       if (asJson) return console.log(JSON.stringify(answer, null, 2))
       const [document] = answer.documents
       if (document?.outcome === 'rejected') throw new FreshetError('rejected', document.reason ?? 'rejected')

@@ -24,7 +24,7 @@ export class FreshetError extends Error {
 }
 
 export const unreachable = (url: string): FreshetError =>
-  new FreshetError('unreachable', `nothing answers at ${url}; start the platform with npm start`, true)
+  new FreshetError('unreachable', `nothing answers at ${url}`, true)
 
 /** Why a connection was closed. One that is not retryable ends the client. */
 export function closed(code: number, reason: string): FreshetError {
