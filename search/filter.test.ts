@@ -37,7 +37,7 @@ for (const [what, filter, expected] of cases)
   })
 
 const refused: readonly (readonly [string, unknown, RegExp])[] = [
-  ['a bound that is missing', { legs: {} }, /./],
+  ['a bound that is missing', { legs: {} }, /is no condition; give a value/],
   ['a date without a zone', { seen: { gt: '2026-03-01T08:00:00' } }, /./],
   ['bounds of both kinds', { seen: { gt: 1, lt: '2026-03-01T08:00:00Z' } }, /./],
   ['a name that is none', { $where: 'x' }, /name of an attribute/],

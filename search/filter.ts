@@ -11,14 +11,17 @@ const bounds = <T extends z.ZodType>(of: T) =>
   z
     .strictObject({ gt: of.optional(), gte: of.optional(), lt: of.optional(), lte: of.optional() })
     .refine((range) => Object.keys(range).length > 0, 'names no bound; give gt, gte, lt or lte')
-const condition = z.union([
-  scalar,
-  z.strictObject({ in: z.array(scalar).min(1).max(100) }),
-  z.strictObject({ not: scalar }),
-  z.strictObject({ exists: z.boolean() }),
-  bounds(z.number()),
-  bounds(moment),
-])
+const condition = z.union(
+  [
+    scalar,
+    z.strictObject({ in: z.array(scalar).min(1).max(100) }),
+    z.strictObject({ not: scalar }),
+    z.strictObject({ exists: z.boolean() }),
+    bounds(z.number()),
+    bounds(moment),
+  ],
+  'is no condition; give a value, or one of in, not, exists, or gt, gte, lt, lte: numbers, or dates like 2026-11-24T08:00:00Z',
+)
 
 /** Of the whole filter. */
 export const CONDITIONS_MAX = 32
