@@ -35,6 +35,8 @@ interface Entry {
   /** Not before, ms since 1970. */
   notBefore: number
   evaluating: boolean
+  /** For `notBefore`. */
+  waiting: boolean
   /** ms since 1970. */
   evaluatedAt: number
   /** What has changed since the evaluation began that is under way. */
@@ -139,6 +141,7 @@ export class StandingQueries implements ChangesHeard {
       due: null,
       notBefore: 0,
       evaluating: false,
+      waiting: false,
       evaluatedAt: clock.now(),
       meanwhile: [],
     }
@@ -173,13 +176,17 @@ export class StandingQueries implements ChangesHeard {
       this.#due.delete(entry)
       const early = entry.notBefore - clock.now()
       if (early <= 0) void this.#evaluate(entry)
-      else
-        void clock.wait(early, this.#closed.signal).then(() => {
-          if (entry.due === null || this.#entries.get(entry.name) !== entry) return
-          this.#due.add(entry)
-          this.#pump()
-        })
+      else if (!entry.waiting) void this.#afterWaiting(entry, early)
     }
+  }
+
+  async #afterWaiting(entry: Entry, ms: number): Promise<void> {
+    entry.waiting = true
+    await this.#ports.clock.wait(ms, this.#closed.signal)
+    entry.waiting = false
+    if (entry.due === null || this.#entries.get(entry.name) !== entry) return
+    this.#due.add(entry)
+    this.#pump()
   }
 
   async #evaluate(entry: Entry): Promise<void> {
