@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type pino from 'pino'
 import type { RawData, WebSocket } from 'ws'
-import { systemClock } from '../../streams/clock.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
 import { Identity, type IdentityPorts } from './identity.ts'
+import { shapeFault } from './json-shape.ts'
 import { type Operation, type OperationPorts, perform } from './operations.ts'
 import { clientMessage, faultsIn, LIMITS, OperationError, type SubscribeMessage } from './protocol.ts'
 import { type SubscribePorts, subscribe } from './standing/subscribing.ts'
@@ -39,18 +39,20 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
   let secondAt = 0
   let inSecond = 0
   let missedPings = 0
+  const { clock } = ports
+  const over = new AbortController()
 
   const stopAll = (): void => {
     for (const { stop } of live.values()) stop.abort()
   }
-  const unread = unreadBy(socket, systemClock, (bound) => {
+  const unread = unreadBy(socket, clock, (bound) => {
     stopAll()
     ports.slow(bound)
     ports.log.warn({ bound, unreadBytes: socket.bufferedAmount }, 'a client that does not read is cut off')
   })
   const identity = new Identity(principal, {
     identify: ports.identify,
-    now: Date.now,
+    clock,
     close(code, reason) {
       stopAll()
       socket.close(code, reason)
@@ -129,19 +131,29 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     }
   }
 
-  const receive = (data: RawData, isBinary: boolean): void => {
-    // One that is cut off may go on asking until it hears of that.
-    if (socket.readyState !== socket.OPEN) return
-    const now = Date.now()
+  /** Frames of any kind: each costs something. */
+  const tooMany = (): boolean => {
+    const now = clock.now()
     if (now - secondAt >= 1_000) {
       secondAt = now
       inSecond = 0
     }
-    if (++inSecond > LIMITS.messagesPerSecondMax) return socket.close(1008, 'too many messages')
+    if (++inSecond <= LIMITS.messagesPerSecondMax) return false
+    socket.close(1008, 'too many messages')
+    return true
+  }
+
+  const receive = (data: RawData, isBinary: boolean): void => {
+    // One that is cut off may go on asking until it hears of that.
+    if (socket.readyState !== socket.OPEN) return
+    if (tooMany()) return
     if (isBinary) return socket.close(4400, 'messages are JSON text')
+    const text = data.toString()
+    const fault = shapeFault(text)
+    if (fault !== null) return refuse(undefined, new OperationError('bad_request', `message: ${fault}`))
     let json: unknown
     try {
-      json = JSON.parse(data.toString())
+      json = JSON.parse(text)
     } catch {
       return socket.close(4400, 'messages are JSON text')
     }
@@ -156,17 +168,27 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     void operate(message, by)
   }
 
-  const heartbeat = setInterval(() => {
-    if (++missedPings > MISSED_PINGS_MAX) return socket.terminate()
-    socket.ping()
-  }, HEARTBEAT_MS)
+  const heartbeat = async (): Promise<void> => {
+    for (;;) {
+      await clock.wait(HEARTBEAT_MS, over.signal)
+      if (over.signal.aborted) return
+      if (++missedPings > MISSED_PINGS_MAX) return socket.terminate()
+      socket.ping()
+    }
+  }
+  void heartbeat()
   socket.on('pong', () => {
-    missedPings = 0
+    if (!tooMany()) missedPings = 0
+  })
+  // Whoever asks whether we are there, and does not read, is not answered for ever.
+  socket.on('ping', (data: Buffer) => {
+    if (socket.readyState === socket.OPEN && !tooMany() && socket.bufferedAmount <= PONG_UNREAD_BYTES_MAX)
+      socket.pong(data)
   })
   socket.on('message', receive)
   socket.on('error', (error) => ports.log.debug({ reason: reasonOf(error) }, 'socket error'))
   socket.on('close', () => {
-    clearInterval(heartbeat)
+    over.abort()
     identity.end()
     unread.end()
     stopAll()
@@ -185,6 +207,7 @@ type Started = Operation | SubscribeMessage
 
 const HEARTBEAT_MS = 25_000
 const MISSED_PINGS_MAX = 2
+const PONG_UNREAD_BYTES_MAX = 64 * 1024
 /** Types of the protocol that this server does not serve. */
 const LATER = new Set(['ask'])
 

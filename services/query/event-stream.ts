@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { systemClock } from '../../streams/clock.ts'
+import type { Clock } from '../../streams/clock.ts'
 import type { Principal } from '../principal.ts'
 import { asOperationError } from './connection.ts'
 import type { HttpPorts } from './http.ts'
+import { shapeFault } from './json-shape.ts'
 import { clientMessage, faultsIn, OperationError, type SubscribeMessage } from './protocol.ts'
 import { type StandingMessage, subscribe } from './standing/subscribing.ts'
 
@@ -24,7 +25,7 @@ export async function streamEvents(
     if (!begun) response.writeHead(200, HEADERS)
     begun = true
     const id = 'epoch' in event ? `id: ${event.epoch}:${event.seq}\n` : ''
-    if (!response.write(`${id}${eventOf(event)}`)) await drained(response, over)
+    if (!response.write(`${id}${eventOf(event)}`)) await drained(response, ports.clock, over)
   }
   const beat = setInterval(() => {
     if (begun && !response.writableNeedDrain) response.write(': still here\n\n')
@@ -63,13 +64,14 @@ const DRAIN_MS_MAX = 10_000
 const eventOf = (message: StandingMessage | Failure): string =>
   `event: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`
 
-async function drained(response: ServerResponse, over: AbortController): Promise<void> {
+async function drained(response: ServerResponse, clock: Clock, over: AbortController): Promise<void> {
   const drain = new AbortController()
   const wake = () => drain.abort()
   response.once('drain', wake)
   over.signal.addEventListener('abort', wake)
-  await systemClock.wait(DRAIN_MS_MAX, drain.signal)
+  await clock.wait(DRAIN_MS_MAX, drain.signal)
   response.off('drain', wake)
+  over.signal.removeEventListener('abort', wake)
   if (!drain.signal.aborted) response.destroy()
 }
 
@@ -100,6 +102,8 @@ export function subscriptionIn({ url = '', headers }: IncomingMessage): Subscrib
 const TEXTS = new Set(['query', 'like', 'mode', 'language', 'groupBy'])
 
 function parsed(name: string, value: string): unknown {
+  const fault = shapeFault(value)
+  if (fault !== null) throw new OperationError('bad_request', `${name}: ${fault}`)
   try {
     return JSON.parse(value)
   } catch {

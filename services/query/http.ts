@@ -3,6 +3,7 @@ import type pino from 'pino'
 import type { Callers } from './callers.ts'
 import { asOperationError } from './connection.ts'
 import { streamEvents } from './event-stream.ts'
+import { shapeFault } from './json-shape.ts'
 import { type Operation, type OperationPorts, perform } from './operations.ts'
 import { clientMessage, type ErrorCode, faultsIn, OperationError, SUBPROTOCOL } from './protocol.ts'
 import type { SubscribePorts } from './standing/subscribing.ts'
@@ -106,8 +107,11 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
       throw new OperationError('bad_request', `the body is larger than ${BODY_BYTES_MAX} bytes`)
     chunks.push(chunk)
   }
+  const text = Buffer.concat(chunks).toString('utf8')
+  const fault = shapeFault(text)
+  if (fault !== null) throw new OperationError('bad_request', `the body ${fault}`)
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return JSON.parse(text)
   } catch {
     throw new OperationError('bad_request', 'the body is not JSON')
   }

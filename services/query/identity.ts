@@ -1,10 +1,11 @@
+import type { Clock } from '../../streams/clock.ts'
 import type { Refused } from '../api-keys.ts'
 import type { Principal } from '../principal.ts'
 
 export interface IdentityPorts {
   /** Whose token it is; null where tokens mean nothing, since everybody is the configured tenant. */
   readonly identify: ((token: string) => Promise<Principal | Refused>) | null
-  readonly now: () => number
+  readonly clock: Clock
   /** The connection must end. */
   close(code: number, reason: string): void
 }
@@ -16,12 +17,13 @@ export interface IdentityPorts {
 export class Identity {
   readonly #ports: IdentityPorts
   #principal: Principal | null
-  #timer: NodeJS.Timeout | undefined
+  #timer = new AbortController()
+  #isOver = false
 
   constructor(principal: Principal | null, ports: IdentityPorts) {
     this.#ports = ports
     this.#principal = principal
-    if (principal === null) this.#timer = setTimeout(() => ports.close(4408, 'no init came'), INIT_MS)
+    if (principal === null) this.#later(INIT_MS, () => ports.close(4408, 'no init came'))
     else this.#watchExpiry()
   }
 
@@ -38,6 +40,7 @@ export class Identity {
       return this.#principal !== null
     }
     const shown = await identify(token)
+    if (this.#isOver) return false
     if ('refused' in shown) {
       this.#end(4401, shown.refused)
       return false
@@ -57,21 +60,30 @@ export class Identity {
   }
 
   end(): void {
-    clearTimeout(this.#timer)
+    this.#isOver = true
+    this.#timer.abort()
   }
 
   #watchExpiry(): void {
-    clearTimeout(this.#timer)
+    this.#timer.abort()
     const { expiresAt } = this.#principal!
     if (expiresAt === null) return
-    const left = expiresAt - this.#ports.now()
+    const left = expiresAt - this.#ports.clock.now()
     if (left <= 0) return this.#end(4401, 'the credential has expired')
-    this.#timer = setTimeout(() => this.#watchExpiry(), Math.min(left, TIMER_MS_MAX))
+    this.#later(Math.min(left, TIMER_MS_MAX), () => this.#watchExpiry())
+  }
+
+  /** Instead of what was to be done later so far. */
+  #later(ms: number, act: () => void): void {
+    this.#timer.abort()
+    const timer = new AbortController()
+    this.#timer = timer
+    void this.#ports.clock.wait(ms, timer.signal).then(() => timer.signal.aborted || act())
   }
 
   #end(code: number, reason: string): void {
     this.#principal = null
-    clearTimeout(this.#timer)
+    this.#timer.abort()
     this.#ports.close(code, reason)
   }
 }

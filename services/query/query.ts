@@ -1,7 +1,6 @@
-import { createServer, type IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { createServer } from 'node:http'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { type WebSocket, WebSocketServer } from 'ws'
+import type { WebSocket } from 'ws'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
 import { documents } from '../../schemas/topics.ts'
@@ -11,17 +10,16 @@ import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { followControl } from '../control-follower.ts'
 import { openEngine } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
-import type { Principal } from '../principal.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { quotaMetrics } from '../quota-metrics.ts'
 import { makeSources, sourcesOf } from '../sources.ts'
-import { followCallers, type NotLetIn } from './callers.ts'
-import { type Connection, type ConnectionPorts, serve } from './connection.ts'
+import { acceptSockets } from './accept-sockets.ts'
+import { followCallers } from './callers.ts'
+import type { Connection, ConnectionPorts } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
 import { answerHttp } from './http.ts'
 import { leave } from './leaving.ts'
-import { LIMITS, SUBPROTOCOL } from './protocol.ts'
 import { followServing } from './serving.ts'
 import { followChanges } from './standing/changes.ts'
 import { standingMetrics } from './standing/standing-metrics.ts'
@@ -151,20 +149,13 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     take: callers.take,
     quotas: callers.quotas,
   }
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: LIMITS.messageBytesMax,
-    maxFragments: 64,
-    maxBufferedChunks: 4_096,
-    perMessageDeflate: false,
-    handleProtocols: () => SUBPROTOCOL,
-  } as ConstructorParameters<typeof WebSocketServer>[0])
+  const upgrade = acceptSockets(callers, ports, connections, (status) => refused.inc({ status }))
   new Gauge({
     name: 'freshet_connections',
     help: 'Open WebSockets.',
     registers,
     collect() {
-      this.set(sockets.clients.size)
+      this.set(connections.size)
     },
   })
   new Gauge({
@@ -172,7 +163,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     help: 'What waits in this process for its clients to read.',
     registers,
     collect() {
-      this.set([...sockets.clients].reduce((sum, { bufferedAmount }) => sum + bufferedAmount, 0))
+      this.set([...connections.keys()].reduce((sum, { bufferedAmount }) => sum + bufferedAmount, 0))
     },
   })
   new Gauge({
@@ -188,18 +179,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   })
 
   const server = createServer(answerHttp({ ...ports, callers, missing: () => state }))
-  server.on('upgrade', (request, socket, head) => {
-    const principal = callers.of(request.headers)
-    const refusal = refusalOf(request) ?? notLetIn(principal)
-    if (refusal !== null) {
-      refused.inc({ status: refusal.split(' ')[0]! })
-      return refuseUpgrade(socket, refusal)
-    }
-    sockets.handleUpgrade(request, socket, head, (client) => {
-      connections.set(client, serve(client, principal as Principal | null, ports))
-      client.once('close', () => connections.delete(client))
-    })
-  })
+  server.on('upgrade', upgrade)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(rolePorts(config).query, config.host, resolve)
@@ -215,20 +195,3 @@ export async function runQuery(config: QueryConfig): Promise<void> {
 
 /** Longer than this without word from Kafka, and the service says that it is not ready. */
 const UNHEARD_MS_MAX = 10_000
-
-function refusalOf({ headers, url }: IncomingMessage): string | null {
-  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim())
-  if (url !== '/' && url !== '/v1/ws') return '404 Not Found'
-  if (!offered.includes(SUBPROTOCOL)) return '400 Bad Request'
-  return null
-}
-
-const notLetIn = (principal: Principal | null | NotLetIn): string | null =>
-  principal === null || !('status' in principal) ? null : `${principal.status} ${principal.reason}`
-
-function refuseUpgrade(socket: Duplex, status: string): void {
-  const reason = status.startsWith('400') ? `offer the subprotocol ${SUBPROTOCOL}` : status
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${reason.length + 1}\r\nConnection: close\r\n\r\n${reason}\n`,
-  )
-}
