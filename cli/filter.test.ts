@@ -12,6 +12,8 @@ const written: readonly (readonly [readonly string[], object])[] = [
   [['motto=a=b, and c'], { motto: 'a=b, and c' }],
   [['status!=draft'], { status: { not: 'draft' } }],
   [['year>=2020', 'year<2024.5'], { year: { gte: 2020, lt: 2024.5 } }],
+  [['since>=2026-11-24T08:00:00Z'], { since: { gte: '2026-11-24T08:00:00Z' } }],
+  [['{"$or":[{"a":1},{"b":{"exists":true}}]}'], { $or: [{ a: 1 }, { b: { exists: true } }] }],
   [['year > -1'], { year: { gt: -1 } }],
   [['{"lang":{"in":["en","de"]}}', 'team=support'], { lang: { in: ['en', 'de'] }, team: 'support' }],
   [['team=a', 'team=b'], { team: 'b' }],

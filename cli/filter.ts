@@ -12,7 +12,8 @@ export function filterOf(text: string, before: Filter = {}): Filter {
   const bound = bounds[sign]
   if (sign === '=') return { ...before, [name]: wanted }
   if (bound === undefined) return { ...before, [name]: { not: wanted } }
-  if (typeof wanted !== 'number') throw new InvalidArgumentError(`${name}: ${sign} compares numbers.`)
+  if (typeof wanted !== 'number' && !/^\d{4}-\d\d-\d\dT/.test(String(wanted)))
+    throw new InvalidArgumentError(`${name}: ${sign} compares numbers, and dates like 2026-11-24T08:00:00Z.`)
   const others = before[name]
   return { ...before, [name]: { ...(typeof others === 'object' && others !== null && others), [bound]: wanted } }
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { AsOf, SearchHit, SearchRequest } from '../client/client.ts'
+import type { AsOf, Place, SearchHit, SearchRequest } from '../client/client.ts'
 import { withClient } from './connection.ts'
 import { printable, type WishOptions, whole, wishOf, withWish } from './wish.ts'
 
@@ -9,6 +9,7 @@ export function search(): Command {
     .option('--max-staleness <ms>', 'at most that old, or an error', whole)
     .option('--timeout <ms>', 'how long to wait until it is that fresh', whole)
     .option('--exact', 'compare every point, instead of those that an approximate index leads to')
+    .option('--explain', 'each hit with its place and score in both lists, and what took how long')
     .option('--json', 'the answer as it came')
     .addHelpText(
       'after',
@@ -20,14 +21,22 @@ export function search(): Command {
         command.error('error: --after and --max-staleness cannot both be demanded; give one of them')
       if (options.timeout !== undefined && options.after === undefined && options.maxStaleness === undefined)
         command.error('error: --timeout is for --after and --max-staleness; give one of them')
-      const request = { ...wishOf(words, options), ...(options.exact && { exact: true }), ...freshnessOf(options) }
+      const { exact, explain } = options
+      const request = {
+        ...wishOf(words, options),
+        ...(exact && { exact }),
+        ...(explain && { explain }),
+        ...freshnessOf(options),
+      }
       const answer = await withClient((client) => client.search(request))
       if (options.json) return console.log(JSON.stringify(answer, null, 2))
       if (answer.hits.length === 0) console.log('Nothing was found.')
       for (const [i, hit] of answer.hits.entries()) console.log(inWords(hit, i + 1))
+      const { embed, search, wait } = answer.ms
       console.log(
-        `${answer.hits.length} results in ${Math.round(answer.ms.embed + answer.ms.search)} ms, ${ageOf(answer.asOf)}`,
+        `${answer.hits.length} results in ${Math.round(embed + search + (wait ?? 0))} ms, ${ageOf(answer.asOf)}`,
       )
+      if (explain) console.log(`embedding ${embed} ms, searching ${search} ms, waiting and the rest ${wait ?? 0} ms`)
     })
 }
 
@@ -36,6 +45,7 @@ interface SearchOptions extends WishOptions {
   readonly maxStaleness?: number
   readonly timeout?: number
   readonly exact?: true
+  readonly explain?: true
   readonly json?: true
 }
 
@@ -51,13 +61,17 @@ export function ageOf({ complete, staleMs }: AsOf): string {
   return staleMs === 0 ? 'up to date' : `${Math.round(staleMs)} ms behind`
 }
 
-function inWords({ documentId, score, text, title, url }: SearchHit, rank: number): string {
+function inWords({ documentId, score, text, title, url, explain }: SearchHit, rank: number): string {
   return [
     `${rank}. ${printable(title ?? documentId)}  (${score.toFixed(4)})`,
     `   ${printable(documentId)}${url ? `  ${printable(url)}` : ''}`,
     `   ${printable(text, SNIPPET_CHARS)}`,
+    ...(explain ? [`   dense ${placeOf(explain.dense)}, keyword ${placeOf(explain.keyword)}`] : []),
     '',
   ].join('\n')
 }
+
+const placeOf = (place: Place | null): string =>
+  place === null ? 'not listed' : `${place.rank}. with ${place.score.toFixed(4)}`
 
 const SNIPPET_CHARS = 240

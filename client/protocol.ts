@@ -17,6 +17,12 @@ export interface Wish {
 export interface SearchRequest extends Wish {
   /** Every point is compared, instead of those that an approximate index leads to. */
   readonly exact?: boolean
+  /** Each hit says which words of its text the query has. */
+  readonly highlight?: boolean
+  /** Each hit says its places in the lists that it is taken from. */
+  readonly explain?: boolean
+  /** `''` for the first of several pages of `k`, then the `next` of the page before. */
+  readonly cursor?: string
   /** `after: 'mine'`: what this client itself has published. */
   readonly freshness?:
     | 'any'
@@ -48,12 +54,23 @@ export interface SearchHit {
   readonly attributes: Readonly<Record<string, unknown>>
   readonly revision: string
   readonly span: readonly [number, number]
+  /** Of its text, each as start and end. */
+  readonly highlights?: readonly (readonly [number, number])[]
+  /** `null` where it is not in the list. */
+  readonly explain?: { readonly dense: Place | null; readonly keyword: Place | null }
+}
+
+export interface Place {
+  readonly rank: number
+  readonly score: number
 }
 
 export interface SearchAnswer {
   readonly hits: readonly SearchHit[]
   readonly asOf: AsOf
-  readonly ms: { readonly embed: number; readonly search: number }
+  readonly ms: { readonly embed: number; readonly search: number; readonly wait?: number }
+  /** Of several pages: the cursor of the one after. */
+  readonly next?: string
 }
 
 export type PublishItem =

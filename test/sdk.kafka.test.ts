@@ -71,6 +71,7 @@ test('the command line demands freshness, filters, and says what is wrong', asyn
     '-f',
     'year>=2024',
     '--exact',
+    '--explain',
     '--score-min',
     '0',
     '--per-document',
@@ -78,6 +79,7 @@ test('the command line demands freshness, filters, and says what is wrong', asyn
   )
 
   assert.match(found, /code 0: 1\. heron /)
+  assert.match(found, /dense 1\. with \d.*, keyword 1\. with \d[\s\S]*embedding \d/)
   assert.match(
     await said('search', 'heron', '-f', 'year<2024', '--max-staleness', '60000', '--timeout', '5000'),
     /code 0: Nothing was found/,
