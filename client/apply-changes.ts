@@ -23,19 +23,17 @@ export function applyChanges<H extends Ranked>(before: readonly H[], changes: re
   return after.filter((hit) => hit !== undefined)
 }
 
-/** The list after the changes, or null if they are of another list: one that is not there moves or leaves, or a rank stays empty. */
+/** The list after the changes, or null if they are of another list: what they name is not there, or the ranks are not one for each hit. */
 export function applyFitting<H extends Ranked>(before: readonly H[], changes: readonly HitChange<H>[]): H[] | null {
-  const ids = new Set(before.map(({ hitId }) => hitId))
-  let length = before.length
-  for (const change of changes) {
-    const isThere = ids.has('hit' in change ? change.hit.hitId : change.hitId)
-    if (isThere === (change.op === 'enter')) return null
-    length += change.op === 'enter' ? 1 : change.op === 'leave' ? -1 : 0
-  }
-  const ranks = changes.flatMap((change) => (change.op === 'leave' ? [] : [change.rank]))
-  if (ranks.some((rank) => !Number.isInteger(rank) || rank < 1 || rank > length)) return null
-  const after = applyChanges(before, changes)
-  return after.length === length && new Set(after.map(({ hitId }) => hitId)).size === length ? after : null
+  const present = new Set(before.map(({ hitId }) => hitId))
+  const named = new Map(changes.map((change) => ['hit' in change ? change.hit.hitId : change.hitId, change.op]))
+  if (named.size < changes.length) return null
+  for (const [hitId, op] of named) if (present.has(hitId) === (op === 'enter')) return null
+  const kept = before.flatMap(({ hitId }, i) => (named.has(hitId) ? [] : [i + 1]))
+  const ranks = [...kept, ...changes.flatMap((change) => (change.op === 'leave' ? [] : [change.rank]))].sort(
+    (a, b) => a - b,
+  )
+  return ranks.every((rank, i) => rank === i + 1) ? applyChanges(before, changes) : null
 }
 
 /** How one list became the other. Empty where nothing has changed. */

@@ -89,6 +89,8 @@ test('a server that goes away answers what is under way, is asked nothing more, 
   assert.equal((await asked).hits.length, 1)
   assert.equal((await later).hits.length, 1)
   assert.deepEqual(before, ['under way'])
+  const searches = service.received.filter(({ type }) => type === 'search').map(({ query }) => query)
+  assert.deepEqual(searches, ['under way', 'later'])
   assert.equal(service.connections, 2)
 })
 

@@ -76,12 +76,17 @@ test('after an interruption it goes on from what was seen, or begins anew and sa
 })
 
 test('a state of another epoch begins anew', async (t) => {
-  const { service, following } = await follow(t)
+  const { service, client, following } = await follow(t)
 
   service.become(hitsOf('z#0'), 'b')
   const other = await next(following)
 
   assert.deepEqual([ids(other), other.epoch, other.seq, other.recovered], [['z#0'], 'b', 1, false])
+  service.become(hitsOf('y#0'), 'c')
+  service.become(hitsOf('x#0'))
+  await until('both have come', async () => (await client.search({ query: 'a' })).hits[0]?.hitId === 'x#0')
+  const both = await next(following)
+  assert.deepEqual([ids(both), both.seq, both.recovered], [['x#0'], 2, false])
 })
 
 test('that the index cannot be asked is a state, and that it can again is one', async (t) => {
@@ -166,6 +171,11 @@ const unfit: readonly (readonly [string, object])[] = [
   ['a leave of what is not there', { ops: [{ op: 'leave', hitId: 'x#0' }] }],
   ['an enter of what is there', { ops: [{ op: 'enter', rank: 3, hit: hitOf('a#0') }] }],
   ['a rank that leaves a hole', { ops: [{ op: 'enter', rank: 9, hit: hitOf('x#0') }] }],
+  ['a leave that nobody moves up for', { ops: [{ op: 'leave', hitId: 'a#0' }] }],
+  [
+    'one hit twice',
+    { ops: [{ op: 'leave', hitId: 'b#0' }, ...[1, 2].map((rank) => ({ op: 'update', rank, hit: hitOf('a#0') }))] },
+  ],
   ['two at one rank', { ops: [1, 2].map((n) => ({ op: 'enter', rank: 3, hit: hitOf(`x${n}#0`) })) }],
   ['another epoch', { epoch: 'b', ops: [] }],
   ['a state that was before', { seq: 1, ops: [] }],
