@@ -1,4 +1,4 @@
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { Fatal, reasonOf } from '../../streams/errors.ts'
 
@@ -12,49 +12,64 @@ export interface Certificate {
 
 /** A certificate that is renewed while the gateway runs. */
 export function certificate(certPath: string, keyPath: string, lookMs = LOOK_MS): Certificate {
-  const read = (): SecureContextOptions => {
+  const load = () => ({ cert: readFileSync(certPath), key: readFileSync(keyPath), minVersion: 'TLSv1.2' as const })
+  const read = (): Loaded => {
     try {
-      const context = { cert: readFileSync(certPath), key: readFileSync(keyPath), minVersion: 'TLSv1.2' as const }
+      const context = load()
       createSecureContext(context)
       return context
     } catch (cause) {
       throw new Fatal(
         `tlsCert ${certPath} and tlsKey ${keyPath} are not a certificate and its key: ${reasonOf(cause)}`,
-        {
-          cause,
-        },
+        { cause },
       )
     }
   }
+  const contents = (): string => {
+    try {
+      const { cert, key } = load()
+      return `${cert}\n${key}`
+    } catch (error) {
+      return reasonOf(error)
+    }
+  }
   const present = read()
-  let last = present
-  let again: NodeJS.Timeout | undefined
+  let timer: NodeJS.Timeout | undefined
   return {
     present,
     follow(changed, refused) {
-      /** The files of a new certificate do not come at one moment: what does not fit is looked at once more before it is told. */
-      const look = (isLast: boolean) => {
-        clearTimeout(again)
+      let inForce = present
+      /** What was taken or refused last, and what did not fit when it was looked at first. */
+      let settled = `${present.cert}\n${present.key}`
+      let unfit: string | null = null
+      const look = (): void => {
+        const now = contents()
+        if (now === settled) return
         try {
           const context = read()
-          if (isSame(context, last)) return
-          last = context
+          settled = now
+          if (String(context.cert) === String(inForce.cert) && String(context.key) === String(inForce.key)) return
+          inForce = context
           changed(context)
         } catch (error) {
-          if (isLast) refused(reasonOf(error))
-          else again = setTimeout(() => look(true), lookMs).unref()
+          // The files of a new certificate do not come at one moment: what does not fit is looked at once more before it is told.
+          if (unfit !== now) unfit = now
+          else {
+            settled = now
+            refused(reasonOf(error))
+          }
         }
       }
-      for (const path of [certPath, keyPath]) watchFile(path, { interval: lookMs }, () => look(false))
+      timer = setInterval(look, lookMs).unref()
     },
-    close() {
-      clearTimeout(again)
-      for (const path of [certPath, keyPath]) unwatchFile(path)
-    },
+    close: () => clearInterval(timer),
   }
 }
 
-const isSame = (a: SecureContextOptions, b: SecureContextOptions): boolean =>
-  String(a.cert) === String(b.cert) && String(a.key) === String(b.key)
+interface Loaded {
+  readonly cert: Buffer
+  readonly key: Buffer
+  readonly minVersion: 'TLSv1.2'
+}
 
 const LOOK_MS = 1_000
