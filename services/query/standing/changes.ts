@@ -2,8 +2,9 @@ import { floatsOf, wordsOf } from '../../../connectors/qdrant/points.ts'
 import { tenantOf } from '../../../processors/document-key.ts'
 import type { DocumentVectors, Progress } from '../../../schemas/records.ts'
 import { vectors } from '../../../schemas/topics.ts'
-import type { StoredRecord } from '../../../streams/broker.ts'
-import { Reject } from '../../../streams/errors.ts'
+import type { StoredRecord, Tail } from '../../../streams/broker.ts'
+import { type Clock, systemClock } from '../../../streams/clock.ts'
+import { Fatal, Reject, Retry } from '../../../streams/errors.ts'
 import { isLowKey, nameIn } from '../../../streams/topic.ts'
 import type { Platform } from '../../platform.ts'
 import type { ChangedDocument } from './touch-index.ts'
@@ -36,6 +37,7 @@ export async function followChanges(
   partitions: number,
   heard: ChangesHeard,
   failed: (error: Error) => void,
+  clock: Clock = systemClock,
 ): Promise<Changes> {
   const topic = nameIn(scope, vectors)
   const held = Array.from({ length: partitions }, (): StoredRecord[] => [])
@@ -76,29 +78,55 @@ export async function followChanges(
     unknownBelow[partition] = Math.max(unknownBelow[partition]!, (applied[partition] ?? -1) + 1)
   }
 
-  const tail = await broker.tail({
-    topics: [topic],
-    from: 'end',
-    failed,
-    fetched({ partition, records }) {
-      for (const record of records) {
-        if (record.key === null || isLowKey(record.key)) continue
-        held[partition]!.push(record)
-        heldBytes += bytesOf(record)
+  let closed = false
+  const follow = async (): Promise<Tail> => {
+    const tail = await broker.tail({
+      topics: [topic],
+      from: 'end',
+      failed: (error) => void lost(error),
+      fetched({ partition, records }) {
+        for (const record of records) {
+          if (record.key === null || isLowKey(record.key)) continue
+          held[partition]!.push(record)
+          heldBytes += bytesOf(record)
+        }
+        release(partition)
+        if (heldBytes > HELD_BYTES_MAX) drop()
+      },
+    })
+    // After the tail, so that nothing lies between the two.
+    const ends = await broker.admin.offsets(topic)
+    unknownBelow = Array.from({ length: partitions }, (_, i) => ends.find(({ partition }) => partition === i)?.end ?? 0)
+    return tail
+  }
+  /** What is held is too much, or of a topic that is gone. */
+  const drop = (): void => {
+    for (const [partition, queue] of held.entries()) {
+      const last = queue.at(-1)
+      if (last !== undefined) unknownBelow[partition] = Math.max(unknownBelow[partition]!, last.offset + 1)
+      queue.length = 0
+    }
+    heldBytes = 0
+  }
+  /** `vectors` was deleted and created again, most likely: it is followed anew, and what came meanwhile is not known. */
+  const lost = async (reason: Error): Promise<void> => {
+    if (closed) return
+    drop()
+    applied.fill(null)
+    for (;;) {
+      await clock.wait(AGAIN_MS)
+      if (closed) return
+      try {
+        tail = await follow()
+        if (closed) return await tail.close()
+        return heard.replaced()
+      } catch (error) {
+        if (!(error instanceof Retry))
+          return failed(new Fatal('standing queries cannot follow vectors', { cause: reason }))
       }
-      release(partition)
-      if (heldBytes <= HELD_BYTES_MAX) return
-      for (const [each, queue] of held.entries()) {
-        const last = queue.at(-1)
-        if (last !== undefined) unknownBelow[each] = Math.max(unknownBelow[each]!, last.offset + 1)
-        queue.length = 0
-      }
-      heldBytes = 0
-    },
-  })
-  // After the tail, so that nothing lies between the two.
-  const ends = await broker.admin.offsets(topic)
-  unknownBelow = Array.from({ length: partitions }, (_, i) => ends.find(({ partition }) => partition === i)?.end ?? 0)
+    }
+  }
+  let tail = await follow()
 
   return {
     progressed({ partition, applied: through }) {
@@ -116,6 +144,7 @@ export async function followChanges(
       heard.replaced()
     },
     async close() {
+      closed = true
       await tail.close()
       await telling
     },
@@ -133,3 +162,5 @@ const bytesOf = ({ key, value }: StoredRecord): number => (key?.length ?? 0) + (
 
 /** Of records that the index does not have yet. */
 const HELD_BYTES_MAX = 64 * 1024 * 1024
+/** Between attempts to follow a topic that is not there. */
+const AGAIN_MS = 1_000
