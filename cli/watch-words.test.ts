@@ -39,6 +39,8 @@ test('an interruption is said once, and whether the list went on or began anew',
 
   assert.match(logOf(away, first).join(), /^the connection is lost \(the connection was closed \(1012\)\)/)
   assert.deepEqual(logOf(still, away), [])
+  const screen = screenOf(still, away, { query: 'mill', rows: 24, colour: false })
+  assert.match(screen.at(-1)!, /^the connection is lost \(nothing answers\)/)
   assert.deepEqual(logOf(back, away), ['it goes on where it was: 2 hits, up to date'])
   assert.equal(logOf(anew, away)[0], 'the list begins anew: 1 hit, up to date')
   assert.match(

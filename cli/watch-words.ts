@@ -31,7 +31,7 @@ export function screenOf(
   const room = Math.max(1, rowsMax - 3)
   const hidden = lines.length - room
   const shown = hidden > 0 ? [...lines.slice(0, room - 1), `… ${hidden + 1} more`] : lines
-  const status = statusOf(state, before) ?? summaryOf(state)
+  const status = state.status === 'following' ? (statusOf(state, before) ?? summaryOf(state)) : troubleIn(state)
   return [
     paint('1', printable(query)),
     ...(shown.length === 0 ? ['nothing is found yet'] : shown),
@@ -80,14 +80,18 @@ function lineOf({ mark, rank, from, hit }: Row): string {
 function statusOf(state: StandingState, before: StandingState | null): string | null {
   const { status, reason, recovered } = state
   if (status !== 'following') {
-    if (before?.status === status && (status === 'reconnecting' || before.reason === reason)) return null
-    const what = status === 'reconnecting' ? 'the connection is lost' : 'the hits do not follow the index'
-    return `${what} (${printable(reason ?? '')}); it goes on as soon as it can`
+    const isSaid = before?.status === status && (status === 'reconnecting' || before.reason === reason)
+    return isSaid ? null : troubleIn(state)
   }
   if (before === null) return summaryOf(state)
   if (!recovered) return `the list begins anew: ${summaryOf(state)}`
   if (before.status !== 'following') return `it goes on where it was: ${summaryOf(state)}`
   return null
+}
+
+function troubleIn({ status, reason }: StandingState): string {
+  const what = status === 'reconnecting' ? 'the connection is lost' : 'the hits do not follow the index'
+  return `${what} (${printable(reason ?? '')}); it goes on as soon as it can`
 }
 
 const summaryOf = ({ hits, asOf }: StandingState): string =>

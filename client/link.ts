@@ -4,6 +4,7 @@ import { type End, noTries, STEADY_MS, whatNext } from './reconnecting.ts'
 import { type OpenSocket, openSocket } from './socket.ts'
 import type { Surroundings } from './surroundings.ts'
 import { expiryOf } from './tokens.ts'
+import { deferred, pause, watchSilence } from './waiting.ts'
 
 export interface LinkOptions {
   readonly url: string
@@ -81,7 +82,8 @@ export class Link {
       this.#socket?.close()
       this.#listener.ended(new FreshetError('closed', 'the client was closed'))
     }
-    await this.#running
+    // Without one there is nothing to wait for.
+    if (this.#socket !== null) await this.#running
   }
 
   async #run(): Promise<void> {
@@ -104,14 +106,15 @@ export class Link {
 
   /** Resolves when the connection is no more. */
   async #serve(): Promise<End & { readonly error: FreshetError }> {
-    const { url, timeoutMs, credential: ask } = this.#options
+    const { url, timeoutMs } = this.#options
     const { now } = this.#around
     let credential: string | null
     try {
-      credential = await ask()
+      credential = await this.#ask()
     } catch (error) {
       return { error: asError(error), wasSteady: false, comeBackMs: null }
     }
+    if (this.#over.signal.aborted) return { error: new FreshetError('closed', ''), wasSteady: false, comeBackMs: null }
     let upAt: number | null = null
     let silence: { heard(): void; end(): void } | null = null
     const renewing = new AbortController()
@@ -141,7 +144,6 @@ export class Link {
       }),
     )
     this.#socket = socket
-    if (this.#over.signal.aborted) socket?.close()
     const error = await promise
     silence = endOf(silence)
     renewing.abort()
@@ -150,6 +152,21 @@ export class Link {
     this.#isReady = false
     this.#backAt = null
     return { error, wasSteady: upAt !== null && now() - upAt >= STEADY_MS, comeBackMs }
+  }
+
+  /** Whoever gives it has the time of a connection for it. */
+  async #ask(): Promise<string | null> {
+    const { credential, renewable, timeoutMs } = this.#options
+    if (!renewable) return credential()
+    const given = new AbortController()
+    const late = pause(timeoutMs, given.signal).then(() => {
+      throw new FreshetError('unauthenticated', `token() gave nothing within ${timeoutMs} ms`, true)
+    })
+    try {
+      return await Promise.race([credential(), late])
+    } finally {
+      given.abort()
+    }
   }
 
   /** Shows a fresh credential before the server ends the connection for the old one. */
@@ -173,28 +190,6 @@ export class Link {
 
 const RENEW_BEFORE_MS = 30_000
 const RENEW_MS_MIN = 250
-/** Longer ones are no timers. */
-const TIMER_MS_MAX = 2_147_483_647
-const HEARTBEAT_MS = 25_000
-
-/** A page does not see pings, and a network that is gone says nothing: who has heard nothing for a while asks, and then gives up. */
-function watchSilence(everyMs: unknown, { ask, dead }: { ask(): void; dead(): void }) {
-  let silent = 0
-  const timer = setInterval(
-    () => {
-      silent++
-      if (silent >= 3) dead()
-      else ask()
-    },
-    typeof everyMs === 'number' && everyMs >= 100 ? everyMs : HEARTBEAT_MS,
-  )
-  return {
-    heard() {
-      silent = 0
-    },
-    end: () => clearInterval(timer),
-  }
-}
 
 const endOf = (silence: { end(): void } | null): null => {
   silence?.end()
@@ -215,21 +210,3 @@ const asError = (error: unknown): FreshetError =>
   error instanceof FreshetError
     ? error
     : new FreshetError('unauthenticated', `token() failed: ${error instanceof Error ? error.message : error}`, true)
-
-/** Resolves when the time is over or the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = deferred<void>()
-  const timer = setTimeout(resolve, Math.min(ms, TIMER_MS_MAX))
-  signal.addEventListener('abort', () => resolve(), { once: true })
-  if (signal.aborted) resolve()
-  return promise.finally(() => clearTimeout(timer))
-}
-
-/** `Promise.withResolvers` is not in Node 18. */
-function deferred<T>(): { promise: Promise<T>; resolve(value: T): void } {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>((resolve_) => {
-    resolve = resolve_
-  })
-  return { promise, resolve }
-}

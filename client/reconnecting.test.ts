@@ -160,6 +160,24 @@ test('a token is asked for before each connection, and a fresh one is shown befo
   assert.deepEqual(shown, tokens)
 })
 
+test('a token that never comes, or cannot be had, is an error, and does not hold up the end', async (t) => {
+  const service = await playService(t)
+  let asked = 0
+  const token = () => (++asked === 1 ? 'a.first.one' : new Promise<string>(() => {}))
+  const client = await clientOf(t, service, { token, timeoutMs: 60_000 })
+  service.cut()
+  await until('another is asked for', () => asked === 2)
+
+  const waiting = client.search({ query: 'a' })
+  await Promise.all([assert.rejects(waiting, { code: 'closed' }), client.close()])
+
+  await assert.rejects(clientOf(t, service, { token: () => new Promise(() => {}), timeoutMs: 20 }), {
+    code: 'unauthenticated',
+    message: /nothing within 20 ms/,
+  })
+  await assert.rejects(clientOf(t, service, { token: () => Promise.reject(new Error('no cookie')) }), /no cookie/)
+})
+
 test('a page shows its credential in the first message', async (t) => {
   const service = await playService(t)
   service.intervene = ({ sent }) => sent?.type === 'ready' && !service.received.some(({ type }) => type === 'init')
