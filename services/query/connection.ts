@@ -6,7 +6,7 @@ import type { Principal } from '../principal.ts'
 import { Identity, type IdentityPorts } from './identity.ts'
 import { shapeFault } from './json-shape.ts'
 import { type Operation, type OperationPorts, perform } from './operations.ts'
-import { clientMessage, faultsIn, LIMITS, OperationError, type SubscribeMessage } from './protocol.ts'
+import { clientMessage, faultsIn, LIMITS, OperationError, type SubscribeMessage, id as usableId } from './protocol.ts'
 import { type SubscribePorts, subscribe } from './standing/subscribing.ts'
 import { type SlowReading, unreadBy } from './unread.ts'
 
@@ -219,7 +219,7 @@ function whatIsWrong(json: unknown, error: Parameters<typeof faultsIn>[0]): stri
 
 function idIn(json: unknown): string | undefined {
   const id = (json as { id?: unknown } | null)?.id
-  return typeof id === 'string' ? id.slice(0, 128) : undefined
+  return usableId.safeParse(id).data
 }
 
 export function asOperationError(error: unknown, log: pino.Logger): OperationError {

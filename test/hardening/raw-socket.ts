@@ -65,10 +65,12 @@ export async function rawSocket(port: number, headers: readonly string[] = []): 
       if (next.opcode === 8 && next.payload.length >= 2) code = next.payload.readUInt16BE()
     }
   })
-  const closed = once(socket, 'close').then(() => {
-    isOpen = false
-    return code
-  })
+  const closed = new Promise<number | null>((resolve) =>
+    socket.once('close', () => {
+      isOpen = false
+      resolve(code)
+    }),
+  )
   await once(socket, 'connect')
   socket.write(
     [
