@@ -18,7 +18,7 @@ export const redelivery: Row = {
     await load.write(records[set])
     await atRest()
     const embedded = await embeddedBy(workers)
-    const before = await pointsBut(platform)
+    const before = await servedPoints(platform)
     for (const worker of [...workers]) await signal(worker, 'SIGTERM')
     await rewind(platform)
 
@@ -27,13 +27,21 @@ export const redelivery: Row = {
     await healed()
 
     const again = await embeddedBy(workers)
-    const after = await pointsBut(platform)
+    const after = await servedPoints(platform)
     count('chunks embedded at first', embedded)
     count('chunks embedded again', again)
     most('share not embedded again', 1 - again / Math.max(1, embedded))
     expect(embedded > 0, 'no chunk was embedded: the row says nothing')
     expect(again <= EMBEDDED_AGAIN_MAX * embedded, `${again} of ${embedded} chunks were embedded again`)
-    expect(before.length > 0 && JSON.stringify(before) === JSON.stringify(after), 'the index is not as it was before')
+    expect(before.size > 0, 'nothing is served: the row says nothing')
+    const changed = [...new Set([...before.keys(), ...after.keys()])].filter((id) => before.get(id) !== after.get(id))
+    expect(
+      changed.length === 0,
+      `the index is not as it was before: ${changed.length} points, ${before.get(changed[0]!)} is ${after.get(changed[0]!)}`.slice(
+        0,
+        2_000,
+      ),
+    )
   },
 }
 
@@ -42,9 +50,17 @@ const embeddedBy = async (workers: readonly Role[]): Promise<number> => {
   return each.reduce((sum, chunks) => sum + chunks, 0)
 }
 
-/** All points but the markers, whose time is that of their writing. */
-const pointsBut = async (platform: Platform): Promise<object[]> =>
-  (await pointsOf(platform)).filter((point) => kindOf(point) !== 'marker')
+/**
+ * Manifests, and the chunks that are served, as text by id. Not the markers, whose time is that of their writing, and not what a worker left that lost a
+ * partition in the midst of a batch: the audit of the workers may have removed it meanwhile.
+ */
+async function servedPoints(platform: Platform): Promise<Map<string, string>> {
+  const points = await pointsOf(platform)
+  const manifests = points.filter((point) => kindOf(point) === 'manifest')
+  const contents = new Map(manifests.map(({ payload }) => [payload.key, payload.content]))
+  const chunks = points.filter(({ payload }) => payload.kind === 'chunk' && contents.get(payload.key) === payload.fence)
+  return new Map([...manifests, ...chunks].map((point) => [point.id, JSON.stringify(point)]))
+}
 
 /** Both groups read from the first offset again. */
 async function rewind({ scope, broker, partitions, topic: nameOf }: Platform): Promise<void> {
