@@ -28,12 +28,19 @@ export async function pointsOf({ qdrant, collection }: Platform): Promise<Point[
     for (const { id, payload, vectors } of page.result)
       points.push({
         id: String(id?.pointIdOptions.value),
-        payload: readPayload(payload),
+        payload: inOrder(readPayload(payload)) as Point['payload'],
         vectors: Object.fromEntries(vectorsOf(vectors?.vectorsOptions)),
       })
     offset = page.nextPageOffset
   } while (offset !== undefined)
   return points.sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+/** Qdrant tells the fields of a payload in whatever order: the same point is the same text. */
+function inOrder(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
+  const fields = Object.entries(json).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(fields.map(([name, each]) => [name, inOrder(each)]))
 }
 
 export const kindOf = ({ payload }: Point): string => String(payload.kind)

@@ -1,5 +1,5 @@
 import { groupOf } from '../../streams/runner.ts'
-import { kindOf, type Point, pointsOf } from '../index-points.ts'
+import { kindOf, pointsOf } from '../index-points.ts'
 import type { Platform, Role } from '../platform.ts'
 import { handled, stages } from './handled.ts'
 import type { Row } from './row.ts'
@@ -59,9 +59,7 @@ async function servedPoints(platform: Platform): Promise<Map<string, string>> {
   const manifests = points.filter((point) => kindOf(point) === 'manifest')
   const contents = new Map(manifests.map(({ payload }) => [payload.key, payload.content]))
   const chunks = points.filter(({ payload }) => payload.kind === 'chunk' && contents.get(payload.key) === payload.fence)
-  // Qdrant tells the fields of a payload in whatever order.
-  const sorted = ({ payload, vectors }: Point) => JSON.stringify([Object.entries(payload).sort(), vectors])
-  return new Map([...manifests, ...chunks].map((point) => [point.id, sorted(point)]))
+  return new Map([...manifests, ...chunks].map((point) => [point.id, JSON.stringify(point)]))
 }
 
 /** Both groups read from the first offset again. */
