@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { pathToFileURL } from 'node:url'
 import { repositoryDir } from '../../infra/local/settings.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import { judge } from '../oracle/judge.ts'
@@ -86,7 +87,9 @@ async function runRow(row: Row, set: RowSet, seed: number, say: (text: string) =
       seconds: seconds(),
     }
   } catch (error) {
-    const stack = error instanceof Error ? error.stack : undefined
-    return { ...empty, result: 'fail', reason: `${reasonOf(error)}\n${stack ?? ''}`, seconds: seconds() }
+    const stack = error instanceof Error ? (error.stack ?? '') : ''
+    // A report is kept: where the repository lies on this machine is nobody's matter.
+    const placed = stack.replaceAll(`${pathToFileURL(repositoryDir)}/`, '')
+    return { ...empty, result: 'fail', reason: `${reasonOf(error)}\n${placed}`, seconds: seconds() }
   }
 }
