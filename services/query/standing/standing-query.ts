@@ -20,8 +20,7 @@ export class StandingQuery {
   #epoch = newEpoch()
   #state: State | null = null
   #ended: OperationError | null = null
-  /** Since when it cannot be evaluated, and why; null while it can. */
-  #trouble: { readonly reason: string } | null = null
+  #trouble: string | null = null
 
   /** null before the first evaluation. */
   get state(): State | null {
@@ -33,8 +32,9 @@ export class StandingQuery {
     return this.#ended
   }
 
+  /** Why it cannot be evaluated; null while it can. */
   get trouble(): string | null {
-    return this.#trouble?.reason ?? null
+    return this.#trouble
   }
 
   /** What whoever has seen `seq` of `epoch` saw; null where that is not known any more. */
@@ -69,7 +69,7 @@ export class StandingQuery {
   /** It cannot be evaluated for the time being. */
   troubled(reason: string): void {
     if (this.#trouble !== null) return
-    this.#trouble = { reason }
+    this.#trouble = reason
     this.changes.tell()
   }
 
