@@ -4,7 +4,7 @@ import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import { type AuditOptions, type AuditReport, audit as auditNow } from '../maintenance/audit.ts'
 import { deepCheck } from '../maintenance/deep.ts'
 import type { AuditWorld } from '../maintenance/world.ts'
-import { servingIn, servingKey } from '../processors/collections.ts'
+import { servingIn } from '../processors/collections.ts'
 import { documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
 import { controlNow } from '../services/control-now.ts'
@@ -85,7 +85,7 @@ async function openWorld(
   const prefix = config.topicPrefix
   const decided = await controlNow(outside, prefix)
   const inTopics = spaceIn(topics.map(({ name }) => name).filter((name) => name.startsWith(prefix))) ?? ''
-  const named = wanted ?? servingIn(decided, { prefix, space: decided.get(servingKey)?.serving?.space ?? inTopics })
+  const named = wanted ?? servingIn(decided, { prefix, space: inTopics }).collection
   const space = await spaceOf(qdrant, named)
   const scope = { prefix, space: space.id }
   const serde = outside.serde(scope)

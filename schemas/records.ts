@@ -16,10 +16,12 @@ export interface Action {
   requestId: null | string
 }
 
-/** What is decided for the whole platform: value of `control`. The key is the subject: serving, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, tenants/<tenant>, or sources/<source>. */
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, spaces/<space>, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, tenants/<tenant>, or sources/<source>. */
 export interface Control {
   /** Under the key serving: what query nodes read. */
   serving: null | Serving
+  /** Under spaces/<space>: which model a space is of. */
+  space: null | SpaceModel
   /** Under topic/<name>: which topic the offsets of this epoch count in. */
   topic: null | TopicIdentity
   /** Under dead-letter/<id>: what was decided about that dead letter. */
@@ -41,6 +43,34 @@ export interface Serving {
   collection: string
   /** Since when, ms since 1970. */
   since: null | number
+  /** Who is answered by another collection; null: nobody. */
+  canary: null | Canary
+}
+
+export interface Canary {
+  /** The embedding space that answers some. */
+  space: string
+  /** The collection that answers them. */
+  collection: string
+  /** So many of a hundred are answered by it, always the same ones. */
+  percent: number
+  /** tenant or subject: what is counted, and stays together. */
+  by: string
+  /** These are, whatever percent says. */
+  tenants: string[]
+  /** Since when, ms since 1970. */
+  since: number
+}
+
+export interface SpaceModel {
+  /** Name of the model that makes its vectors. */
+  model: string
+  /** Of the model, in the repository of models. */
+  version: string
+  /** Numbers in a vector. */
+  dimensions: number
+  /** Since when it is known here, ms since 1970; the first is the space that the platform began with. */
+  since: number
 }
 
 export interface TopicIdentity {

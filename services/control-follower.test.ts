@@ -71,7 +71,7 @@ test('decisions are told once each to all who listen, from the same reading of t
   const heard: string[] = []
   for (const who of ['keys', 'serving']) here.follower.changed((subject) => heard.push(`${who} ${subject}`))
 
-  await here.write('serving', { serving: { space: 'es_1', collection: 'es_1', since: null } })
+  await here.write('serving', { serving: { space: 'es_1', collection: 'es_1', since: null, canary: null } })
   await here.follower.sync()
 
   assert.deepEqual(heard, ['keys serving', 'serving serving'])

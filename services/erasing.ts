@@ -1,6 +1,6 @@
 import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import type { EraseWorld } from '../maintenance/erasure-world.ts'
-import { generationOf, rolesIn, servingKey } from '../processors/collections.ts'
+import { rolesIn, spaceOfCollection, spacesKeptIn } from '../processors/collections.ts'
 import { actions, catalogue, control, documents, vectors } from '../schemas/topics.ts'
 import { systemClock } from '../streams/clock.ts'
 import { Fatal } from '../streams/errors.ts'
@@ -43,10 +43,10 @@ async function openWith(outside: Outside, scope: Scope, sources: readonly Topic[
   const entries = await outside.controlNow(scope)
   const qdrant = outside.qdrant()
   const { collections } = await qdrant.read('collections', (options) => qdrant.collections.list({}, options))
-  const followed = { ...scope, space: entries.get(servingKey)?.serving?.space ?? scope.space }
-  const kept = rolesIn(entries, followed)
+  const spacesKept = [...spacesKeptIn(entries, scope)]
+  const kept = new Set(spacesKept.flatMap((space) => [...rolesIn(entries, { ...scope, space }).keys()]))
   const indexes = collections.flatMap(({ name }) => {
-    const of = spaceOf(name, scope.prefix)
+    const of = spaceOfCollection(name, scope.prefix)
     if (of === null) return []
     return [{ ...qdrantContents(qdrant, { collection: name, space: of }), followed: kept.has(name) }]
   })
@@ -69,13 +69,6 @@ async function openWith(outside: Outside, scope: Scope, sources: readonly Topic[
       await outside.close()
     },
   }
-}
-
-/** The space of a collection of ours, of any generation; null for what is not ours. */
-function spaceOf(collection: string, prefix: string): string | null {
-  const space = /^es_[0-9a-f]+/.exec(collection.slice(prefix.length))?.[0] ?? null
-  if (space === null || !collection.startsWith(prefix)) return null
-  return generationOf(collection, { prefix, space }) === null ? null : space
 }
 
 const READY_MS = 5_000

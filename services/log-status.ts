@@ -76,9 +76,9 @@ export async function lags(outside: Outside, prefix: string): Promise<{ group: s
   return rows
 }
 
-/** The collection that answers, of each space. */
+/** The collection that answers; nothing where it is not known, and there is no space that it could be of. */
 export async function servingNow(outside: Outside, prefix: string): Promise<string[]> {
   const decided = await controlNow(outside, prefix)
   const spaces = new Set(spacesIn((await outside.broker.admin.topics()).map(({ name }) => name)))
-  return [...spaces].map((space) => servingIn(decided, { prefix, space }))
+  return [...new Set([...spaces].map((space) => servingIn(decided, { prefix, space }).collection))]
 }

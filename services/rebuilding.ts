@@ -66,7 +66,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
     if (failure !== null) throw failure
     return {
       scope,
-      serving: servingIn(new Map(controlTable.entries()), scope),
+      serving: servingIn(new Map(controlTable.entries()), scope).collection,
       servingSince: controlTable.get(servingKey)?.serving?.since ?? null,
       states: statesIn(new Map(controlTable.entries()), scope),
       present: new Set(listed.collections.map(({ name }) => name).filter((name) => generationOf(name, scope) !== null)),
@@ -82,7 +82,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
     scope,
     facts,
     declare: (collection, state) => write(collectionKey(collection), { collection: state }),
-    serve: (collection) => write(servingKey, { serving: { space: id, collection, since: Date.now() } }),
+    serve: (collection) => write(servingKey, { serving: { space: id, collection, since: Date.now(), canary: null } }),
     async remove(collection) {
       const exists = await qdrant.read('collectionExists', (options) =>
         qdrant.collections.collectionExists({ collectionName: collection }, options),

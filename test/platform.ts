@@ -154,7 +154,7 @@ export async function openPlatform({
       const table = await openTable(control, { broker, serde, scope, failed() {} })
       await table.sync()
       await table.close()
-      return servingIn(new Map(table.entries()), scope)
+      return servingIn(new Map(table.entries()), scope).collection
     },
     async worker(more = {}) {
       const port = Number(more.FRESHET_WORKER_PORT ?? (await freePort()))

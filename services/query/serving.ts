@@ -22,7 +22,7 @@ export function followServing(
   open: (collection: string) => SearchIndex,
   switched: (collection: string) => void,
 ): ServingFollower {
-  const present = () => servingIn(new Map(control.entries()), scope)
+  const present = () => servingIn(new Map(control.entries()), scope).collection
   const first = present()
   let serving: Serving = { collection: first, index: open(first) }
   control.changed(() => {
