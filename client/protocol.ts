@@ -67,6 +67,8 @@ export interface Place {
 
 export interface SearchAnswer {
   readonly hits: readonly SearchHit[]
+  /** With `onTimeout: 'stale'`: the index had not reached `after` in time, and what it stands for may be missing. */
+  readonly stale?: true
   readonly asOf: AsOf
   readonly ms: { readonly embed: number; readonly search: number; readonly wait?: number }
   /** Of several pages: the cursor of the one after. */

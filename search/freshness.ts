@@ -48,6 +48,11 @@ export class Frontier {
     while (this.#seen.length > 0 && this.#seen[0]!.end <= done) this.#seen.shift()
   }
 
+  /** As `sawLow` was told last. */
+  get low(): number | null {
+    return this.#low
+  }
+
   covers(offset: number): boolean {
     return this.#low !== null && offset <= this.#low
   }

@@ -16,13 +16,16 @@ test('a search that asks for at least a write finds it, whatever was written', a
   const found = await client.search({ query: 'heron', freshness: { after: token, timeoutMs: 20_000 } })
   const gone = await client.publish([{ id: 'heron', delete: true }])
 
-  const notFound = await client.search({ query: 'heron', freshness: { after: gone.token, timeoutMs: 20_000 } })
+  const notFound = await client.search({
+    query: 'heron',
+    freshness: { after: gone.token, timeoutMs: 20_000, onTimeout: 'stale' },
+  })
 
   assert.deepEqual(
     found.hits.map(({ documentId, text }) => [documentId, text]),
     [['heron', 'The heron stands in shallow water.']],
   )
-  assert.deepEqual(notFound.hits, [])
+  assert.deepEqual([notFound.hits, notFound.stale], [[], undefined])
 })
 
 test('what is acknowledged as indexed is found at once', async () => {
@@ -131,5 +134,6 @@ test('while the worker stands still the index says how stale it is, and then cat
 
   assert.ok(grown > 1_000 && grown < 30_000, `${grown} ms`)
   assert.ok(stale.hits.every(({ documentId }) => documentId !== 'still'))
+  assert.equal(stale.stale, true)
   await until('the index is fresh again', async () => (await staleness()) === 0)
 })

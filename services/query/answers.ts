@@ -57,6 +57,10 @@ const ms = z.strictObject({ embed: z.number(), search: z.number(), wait: z.numbe
 export const searchAnswer = z.strictObject({
   hits: z.array(hit),
   next: z.string().optional().describe('The cursor of the next page; absent: there is none.'),
+  stale: z
+    .literal(true)
+    .optional()
+    .describe('The index had not reached `after` in time: what it stands for may be missing. Absent: it had.'),
   asOf,
   ms,
 })

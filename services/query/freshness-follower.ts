@@ -20,8 +20,10 @@ import { OperationError } from './protocol.ts'
  */
 export interface FreshnessFollower {
   asOf(): AsOf
+  /** Resolves when the index has what the token stands for. Rejects with an `OperationError`. */
+  reached(token: string, timeoutMs: number, signal: AbortSignal): Promise<void>
   /**
-   * Resolves with each position's outcome when the index has them all. Rejects with an `OperationError`. Whose token it is, nobody knows: what became
+   * The same, with what became of each position. Whose token it is, nobody knows: what became
    * of a document of another tenant is not told, and why one was rejected, which may quote it, only to whoever is shown everything or wrote it here.
    */
   after(token: string, timeoutMs: number, by: Caller, signal: AbortSignal): Promise<readonly Outcome[]>
@@ -43,11 +45,13 @@ export interface Followable {
   readonly partitions: number
   /** Topics before `documents`. */
   readonly sources: readonly Topic[]
+  /** Receipts that are kept to tell a waiting writer the outcome. Default: of the last 50,000 documents. */
+  readonly receiptsMax?: number
 }
 
 export async function followFreshness(
   { broker, serde, scope, epoch }: Platform,
-  { partitions, sources }: Followable,
+  { partitions, sources, receiptsMax = RECEIPTS_MAX }: Followable,
   serving: () => string,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
@@ -56,6 +60,8 @@ export async function followFreshness(
   /** By topic and partition. */
   const ingested = new Map<string, Frontier>()
   const receipts = new Map<string, Outcome & { readonly collection: string; readonly tenant: string }>()
+  /** Receipts up to these were written before we listened, or are not kept any more: nobody waits for them. */
+  const unknownBefore: number[] = Array.from({ length: partitions }, () => -1)
   const writers = new Map<string, string>()
   let known: readonly { partition: number; end: number }[] = []
   const waiters = new Set<() => void>()
@@ -78,13 +84,22 @@ export async function followFreshness(
     for (const { frontiers } of collections.values()) frontiers[partition]?.sawEnd(end, now)
   }
 
+  /** The index is an older copy: what it had is told anew, by other receipts. */
+  const wasSetBack = ({ collection, partition, low }: Progress): void => {
+    for (const [place, receipt] of receipts)
+      if (receipt.collection === collection && receipt.partition === partition && receipt.offset > low)
+        receipts.delete(place)
+  }
+
   const progressTable = await openTable(progress, {
     ...shared,
     changed(key, value) {
       if (value === undefined) return void collections.delete(key.slice(0, key.lastIndexOf('/')))
       if (generationOf(value.collection, scope) === null || value.epoch !== epoch) return
       const { frontiers, held } = followed(value.collection)
+      const before = frontiers[value.partition]?.low ?? null
       frontiers[value.partition]?.sawLow(value.low)
+      if (before !== null && value.low < before) wasSetBack(value)
       if (value.state === 'following') held.delete(value.partition)
       else held.add(value.partition)
       if (value.collection === serving()) for (const listener of listeners) listener(value)
@@ -129,7 +144,10 @@ export async function followFreshness(
   const remember = (tenant: string, { collection, partition, offset, outcome, reason }: Receipt): void => {
     if (generationOf(collection, scope) === null) return
     receipts.set(`${partition}/${offset}`, { collection, tenant, partition, offset, outcome, reason })
-    if (receipts.size > RECEIPTS_MAX) receipts.delete(receipts.keys().next().value!)
+    if (receipts.size <= receiptsMax) return
+    const [oldest, { partition: of, offset: at }] = receipts.entries().next().value!
+    receipts.delete(oldest)
+    unknownBefore[of] = Math.max(unknownBefore[of]!, at)
   }
 
   const closed = new AbortController()
@@ -154,8 +172,8 @@ export async function followFreshness(
   await positionTable.sync()
   followed(serving())
   await look()
-  // Receipts up to here were written before we listened.
-  const before = followed(serving()).frontiers.map((frontier) => frontier.freshness(Date.now()).low ?? -1)
+  for (const [partition, frontier] of followed(serving()).frontiers.entries())
+    unknownBefore[partition] = Math.max(unknownBefore[partition]!, frontier.low ?? -1)
   const looking = (async () => {
     while (!closed.signal.aborted) {
       await systemClock.wait(LOOK_EVERY_MS, closed.signal)
@@ -199,46 +217,53 @@ export async function followFreshness(
     return true
   }
 
+  /** Resolves with the positions that the token stands for when the index has them all. */
+  const reached = async (token: string, timeoutMs: number, signal: AbortSignal): Promise<readonly Wanted[]> => {
+    const positions = positionsOf(token)
+    if (positions === null)
+      throw new OperationError(
+        'bad_request',
+        `after: ${JSON.stringify(token.slice(0, 40))} is not a token; pass one that publish or a result gave`,
+      )
+    if (positions.epoch !== epoch)
+      throw new OperationError(
+        'position_expired',
+        `after: the token is of epoch ${positions.epoch} and the index follows ${epoch}; publish again, or read without it`,
+      )
+    const wanted = Object.entries(positions.documents).flatMap(([partition, at]): Wanted[] =>
+      typeof at === 'number'
+        ? [{ partition: Number(partition), offset: at, own: false }]
+        : at.map((offset) => ({ partition: Number(partition), offset, own: true })),
+    )
+    const unknown = wanted.find(({ partition }) => partition >= partitions)
+    if (unknown)
+      throw new OperationError(
+        'bad_request',
+        `after: the token names partition ${unknown.partition}, and there are ${partitions}`,
+      )
+    // A receipt of the collection that served before says nothing of the one that does.
+    const isThere = ({ partition, offset, own }: Wanted) =>
+      (own && receipts.get(`${partition}/${offset}`)?.collection === serving()) ||
+      followed(serving()).frontiers[partition]!.covers(offset)
+    if (await until(() => wanted.every(isThere), timeoutMs, signal)) return wanted
+    const open = wanted.filter((each) => !isThere(each)).map(({ partition, offset }) => `${partition}/${offset}`)
+    throw new OperationError(
+      'timeout',
+      `the index has not reached ${open.slice(0, 5).join(', ')} within ${timeoutMs} ms; wait again`,
+      { retryAfterMs: 500 },
+    )
+  }
+
   return {
     asOf,
+    async reached(...wish) {
+      await reached(...wish)
+    },
     async after(token, timeoutMs, by, signal) {
       const { tenant, groups } = visibilityOf(by)
-      const positions = positionsOf(token)
-      if (positions === null)
-        throw new OperationError(
-          'bad_request',
-          `after: ${JSON.stringify(token.slice(0, 40))} is not a token; pass one that publish or a result gave`,
-        )
-      if (positions.epoch !== epoch)
-        throw new OperationError(
-          'position_expired',
-          `after: the token is of epoch ${positions.epoch} and the index follows ${epoch}; publish again, or read without it`,
-        )
-      const wanted = Object.entries(positions.documents).flatMap(([partition, at]): Wanted[] =>
-        typeof at === 'number'
-          ? [{ partition: Number(partition), offset: at, own: false }]
-          : at.map((offset) => ({ partition: Number(partition), offset, own: true })),
-      )
-      const unknown = wanted.find(({ partition }) => partition >= partitions)
-      if (unknown)
-        throw new OperationError(
-          'bad_request',
-          `after: the token names partition ${unknown.partition}, and there are ${partitions}`,
-        )
-      // A receipt of the collection that served before says nothing of the one that does.
-      const isThere = ({ partition, offset, own }: Wanted) =>
-        (own && receipts.get(`${partition}/${offset}`)?.collection === serving()) ||
-        followed(serving()).frontiers[partition]!.covers(offset)
-      if (!(await until(() => wanted.every(isThere), timeoutMs, signal))) {
-        const open = wanted.filter((each) => !isThere(each)).map(({ partition, offset }) => `${partition}/${offset}`)
-        throw new OperationError(
-          'timeout',
-          `the index has not reached ${open.slice(0, 5).join(', ')} within ${timeoutMs} ms; wait again`,
-          { retryAfterMs: 500 },
-        )
-      }
+      const wanted = await reached(token, timeoutMs, signal)
       // The watermark may be here before the receipt that was written with it, which says more.
-      const awaited = wanted.filter(({ partition, offset, own }) => own && offset > before[partition]!)
+      const awaited = wanted.filter(({ partition, offset, own }) => own && offset > unknownBefore[partition]!)
       const received = () => awaited.every(({ partition, offset }) => receipts.has(`${partition}/${offset}`))
       await until(received, RECEIPT_MS_MAX, signal)
       return wanted.map(({ partition, offset }) => {
@@ -307,7 +332,6 @@ const nameOf = ({ tenant, subject }: Caller): string => `${tenant} ${subject}`
 /** Instead of a reason that may quote a document which the caller may not be shown. */
 const UNTOLD = 'why is told to whoever published it, and to members of every group'
 
-/** Receipts that are kept to tell a waiting writer the outcome. */
 const RECEIPTS_MAX = 50_000
 /** How long a receipt is waited for once the index has what it is about; of old positions it is not kept. */
 const RECEIPT_MS_MAX = 500

@@ -35,6 +35,7 @@ export async function followPresentEpoch(
       const asOf = current.asOf()
       return { ...asOf, complete: asOf.complete && platform.epochs.refusal === null }
     },
+    reached: (...wish) => current.reached(...wish),
     after: (...wish) => current.after(...wish),
     within: (...wish) => current.within(...wish),
     wrote: (...wrote) => current.wrote(...wrote),

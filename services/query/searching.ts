@@ -34,7 +34,12 @@ export async function search(
   const began = performance.now()
   const query = await queryOf(message, ports, signal)
   const embedMs = performance.now() - began
-  const ready = () => satisfy(message, principal, ports.freshness, signal)
+  let isStale = false as boolean
+  const ready = async () => {
+    // One deadline for all: also what is searched again, since another collection serves, is answered in time.
+    const leftMs = Math.round(Math.max(0, patienceOf(message) - (performance.now() - began)))
+    isStale = !(await satisfied(message, leftMs, ports.freshness, signal))
+  }
   const page = pageOf(message)
   const wanted = { ...message, ...page, query }
   const { taken, lists, asOf, ms } = await findWhereItServes(wanted, principal, { ...ports, ready }, signal)
@@ -52,6 +57,7 @@ export async function search(
   return {
     hits,
     ...(next !== null && taken.length > to && { next }),
+    ...(isStale && { stale: true as const }),
     asOf,
     ms: message.explain ? { ...durations, wait: round(Math.max(0, all - embedMs - ms)) } : durations,
   }
@@ -137,21 +143,26 @@ const SYNC_MS_MAX = 2_000
 /** A document that is replaced faster than it can be read this often in a row is left out. */
 const ATTEMPTS_MAX = 8
 
-async function satisfy(
+/** Resolves false where the caller takes an answer that may be too old; rejects where it does not. */
+async function satisfied(
   { freshness: wish }: SearchMessage,
-  principal: Principal,
+  leftMs: number,
   freshness: FreshnessFollower,
   signal: AbortSignal,
-): Promise<void> {
-  if (wish === 'any') return
-  if ('maxStalenessMs' in wish) return freshness.within(wish.maxStalenessMs, wish.timeoutMs, signal)
+): Promise<boolean> {
+  if (wish === 'any') return true
   try {
-    await freshness.after(wish.after, wish.timeoutMs, principal, signal)
+    if ('maxStalenessMs' in wish) await freshness.within(wish.maxStalenessMs, leftMs, signal)
+    else await freshness.reached(wish.after, leftMs, signal)
+    return true
   } catch (error) {
-    if (wish.onTimeout === 'stale' && error instanceof OperationError && error.code === 'timeout') return
+    const takesStale = 'after' in wish && wish.onTimeout === 'stale'
+    if (takesStale && error instanceof OperationError && error.code === 'timeout') return false
     throw error
   }
 }
+
+const patienceOf = ({ freshness }: SearchMessage): number => (freshness === 'any' ? 0 : freshness.timeoutMs)
 
 export interface Query {
   readonly dense: Float32Array | null
