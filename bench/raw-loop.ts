@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { defaultModel, modelNamed } from '../engine/models.ts'
+import { defaultModel } from '../engine/repository/catalogue.ts'
+import { embeddingModelIn, folderOf } from '../engine/repository/repository.ts'
 import { createTokenizer } from '../engine/tokenizer.ts'
 
 /** The model alone, on as many threads as the worker has: what end to end is compared with. */
@@ -12,13 +13,13 @@ export interface RawLoop extends AsyncDisposable {
 }
 
 export async function rawLoop(modelsDir: string, texts: readonly string[], threads: number): Promise<RawLoop> {
-  const model = modelNamed(defaultModel)
-  const directory = join(modelsDir, model.name)
-  const tokenizer = createTokenizer(readFileSync(join(directory, model.tokenizer.file), 'utf8'))
+  const model = embeddingModelIn(modelsDir, defaultModel)
+  const directory = folderOf(modelsDir, model)
+  const tokenizer = createTokenizer(readFileSync(join(directory, 'tokenizer.json'), 'utf8'))
   const ids: (readonly number[])[] = []
   for (const text of texts) ids.push((await tokenizer.ids(text, model.maxTokens)).ids)
   const counter = new Int32Array(new SharedArrayBuffer(4))
-  const workerData = { onnxPath: join(directory, model.onnx.file), counter }
+  const workerData = { onnxPath: join(directory, 'model.onnx'), counter }
   const workers = Array.from(
     { length: threads },
     () => new Worker(new URL('./raw-worker.ts', import.meta.url), { workerData }),

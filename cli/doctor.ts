@@ -1,6 +1,6 @@
 import { existsSync, statfsSync } from 'node:fs'
 import { Command } from 'commander'
-import { modelNamed } from '../engine/models.ts'
+import { embeddingModelIn, folderOf } from '../engine/repository/repository.ts'
 import { type Requirement, requirePrerequisites } from '../infra/local/prerequisites.js'
 import { localSettings } from '../infra/local/settings.ts'
 import { configFaults } from '../schemas/ensure-topics.ts'
@@ -68,10 +68,10 @@ const checks: readonly [string, () => Promise<void> | void][] = [
     'model files',
     () => {
       const { models } = addressesOf(config())
-      const model = modelNamed(config().model)
-      for (const { file } of [model.onnx, model.tokenizer]) {
-        if (!existsSync(`${models}/${model.name}/${file}`))
-          throw new Error(`${models}/${model.name}/${file} is not there; npm start downloads it`)
+      const model = embeddingModelIn(models, config().model)
+      for (const file of Object.keys(model.files)) {
+        const path = `${folderOf(models, model)}/${file}`
+        if (!existsSync(path)) throw new Error(`${path} is not there; freshet models add ${model.name} fetches it`)
       }
     },
   ],

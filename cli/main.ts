@@ -7,6 +7,7 @@ import { epoch } from './epoch.ts'
 import { erase } from './erase.ts'
 import { ingest } from './ingest.ts'
 import { keys } from './keys.ts'
+import { models } from './models.ts'
 import { publish } from './publish.ts'
 import { quota } from './quota.ts'
 import { rebuild } from './rebuild.ts'
@@ -35,6 +36,7 @@ for (const command of [
   dlq(),
   erase(),
   keys(),
+  models(),
   quota(),
   epoch(),
   doctor(),

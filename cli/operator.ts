@@ -1,12 +1,10 @@
 import { hostname, userInfo } from 'node:os'
 import { qdrantIndex } from '../connectors/qdrant/vector-index.ts'
-import { hashEngine } from '../engine/hash-engine.ts'
-import { modelNamed } from '../engine/models.ts'
-import { spaceOf } from '../engine/space.ts'
 import type { VectorIndex } from '../processors/vector-index.ts'
 import type { Control } from '../schemas/records.ts'
 import { documents } from '../schemas/topics.ts'
 import { loadConfig, queryConfig } from '../services/config.ts'
+import { spaceIn } from '../services/engine.ts'
 import type { Broker } from '../streams/broker.ts'
 import type { SchemaRegistry } from '../streams/registry.ts'
 import type { Serde } from '../streams/serde.ts'
@@ -31,7 +29,7 @@ export interface Operator {
 /** The serving space and collection are those that `control` names; else those of the configured model. */
 export async function withOperator<T>(work: (operator: Operator) => Promise<T>): Promise<T> {
   const config = loadConfig(queryConfig, { env: process.env })
-  const configured = config.engine === 'hash' ? hashEngine().space : spaceOf(modelNamed(config.model))
+  const configured = spaceIn(config)
   return withOutside(async (outside) => {
     const { broker, registry } = outside
     const named = { prefix: config.topicPrefix, space: configured.id }

@@ -9,6 +9,7 @@ import { Fatal, reasonOf } from '../streams/errors.ts'
 import { createEngine } from './engine.ts'
 import { engineContract } from './engine-contract.ts'
 import { modelsDir } from './models.fixture.ts'
+import { folderOf } from './repository/repository.ts'
 
 const log = { info() {}, warn() {} }
 const model = 'all-minilm-l6-v2-q'
@@ -63,10 +64,14 @@ test('a chunk of a document is never longer than the model takes', async () => {
 
 test('a model file that is not the one of the catalogue is refused, with both hashes', async () => {
   await using dir = await scratch()
-  await mkdir(join(dir.path, model))
-  await symlink(join(modelsDir, model, 'model.onnx'), join(dir.path, model, 'model.onnx'))
-  await cp(join(modelsDir, model, 'tokenizer.json'), join(dir.path, model, 'tokenizer.json'))
-  await writeFile(join(dir.path, model, 'tokenizer.json'), ' ', { flag: 'a' })
+  const [there, here] = [modelsDir, dir.path].map((each) => folderOf(each, { name: model, version: 1 })) as [
+    string,
+    string,
+  ]
+  await mkdir(here, { recursive: true })
+  await symlink(join(there, 'model.onnx'), join(here, 'model.onnx'))
+  await cp(join(there, 'tokenizer.json'), join(here, 'tokenizer.json'))
+  await writeFile(join(here, 'tokenizer.json'), ' ', { flag: 'a' })
 
   const starting = createEngine({ modelsDir: dir.path, workers: 1, log })
 

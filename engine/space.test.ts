@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type EmbeddingModel, models } from './models.ts'
+import { catalogue } from './repository/catalogue.ts'
+import { type EmbeddingModel, versionOfModel } from './repository/declaration.ts'
 import { canonicalJson, spaceId, spaceOf } from './space.ts'
+
+const models = catalogue.map((each) => versionOfModel(each, 1) as EmbeddingModel)
 
 test('the order of keys does not change a space, at any depth', () => {
   const one = { b: [1, { d: null, c: 'x' }], a: true }
@@ -24,8 +27,9 @@ test('whatever changes the meaning of a vector makes another space', () => {
   const [model] = models as [EmbeddingModel]
   const changes: Partial<EmbeddingModel>[] = [
     { name: 'other' },
-    { onnx: { ...model.onnx, sha256: '0' } },
-    { tokenizer: { ...model.tokenizer, sha256: '0' } },
+    { files: { ...model.files, 'model.onnx': { sha256: '0', from: '' } } },
+    { files: { ...model.files, 'tokenizer.json': { sha256: '0', from: '' } } },
+    { files: { ...model.files, 'model.onnx_data': { sha256: '0', from: '' } } },
     { pooling: 'cls' },
     { quantisation: 'none' },
     { prompts: { document: '', query: 'query: ' } },
@@ -38,10 +42,10 @@ test('whatever changes the meaning of a vector makes another space', () => {
   assert.equal(new Set([...ids, spaceOf(model).id]).size, changes.length + 1)
 })
 
-test('where a model was downloaded from is no part of its space', () => {
+test('where a version comes from, and its number, are no part of its space', () => {
   const [model] = models as [EmbeddingModel]
 
-  const moved = spaceOf({ ...model, jar: { group: 'elsewhere', artifact: 'other', version: '2' } })
+  const moved = spaceOf({ ...model, version: 2, source: { kind: 'folder', path: '/elsewhere' } })
 
   assert.deepEqual(moved, spaceOf(model))
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Space } from './embedder.ts'
-import type { EmbeddingModel } from './models.ts'
+import type { EmbeddingModel } from './repository/declaration.ts'
 import { splitterRules } from './splitting.ts'
 import { analyserRules } from './terms.ts'
 
@@ -8,8 +8,7 @@ import { analyserRules } from './terms.ts'
 export function spaceOf(model: EmbeddingModel): Space {
   const meaning = {
     model: model.name,
-    weights: model.onnx.sha256,
-    tokenizer: model.tokenizer.sha256,
+    ...hashesOf(model.files),
     pooling: model.pooling,
     normalisation: 'l2',
     prompts: model.prompts,
@@ -20,6 +19,16 @@ export function spaceOf(model: EmbeddingModel): Space {
     analyser: analyserRules,
   }
   return { id: spaceId(meaning), model: model.name, dimensions: model.dimensions, maxTokens: model.maxTokens }
+}
+
+/** Where the weights lie in several files, all count; what a file was called elsewhere does not. */
+function hashesOf({ 'model.onnx': onnx, 'tokenizer.json': tokenizer, ...others }: EmbeddingModel['files']) {
+  const more = Object.entries(others).map(([name, { sha256 }]) => [name, sha256] as const)
+  return {
+    weights: onnx!.sha256,
+    tokenizer: tokenizer!.sha256,
+    ...(more.length > 0 && { files: Object.fromEntries(more) }),
+  }
 }
 
 /** `es_` and the first 16 hex digits of the sha256 of the canonical JSON. */

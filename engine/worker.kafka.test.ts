@@ -23,7 +23,7 @@ test('the first token and the mean of all tokens are different vectors', async (
 })
 
 async function answerOf(changes: Partial<WorkerSettings>): Promise<FromWorker> {
-  const directory = join(modelsDir, 'all-minilm-l6-v2-q')
+  const directory = join(modelsDir, 'all-minilm-l6-v2-q', '1')
   const workerData: WorkerSettings = {
     onnxPath: join(directory, 'model.onnx'),
     tokenizerJson: await readFile(join(directory, 'tokenizer.json'), 'utf8'),

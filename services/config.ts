@@ -74,8 +74,11 @@ export const platformConfig = z.strictObject({
       'Topics that ingest reads beside inbox, with commas between and without the prefix; those that are missing are created. The same for all roles.',
     ),
   replicationFactor: count.max(16).default(1).describe('Copies of each new topic; 3 in production.'),
-  model: z.string().default('all-minilm-l6-v2-q').describe('Embedding model, by its name in the catalogue of models.'),
-  modelsDir: z.string().optional().describe('Folder with the model files. Default: models in the tools folder.'),
+  model: z
+    .string()
+    .default('all-minilm-l6-v2-q')
+    .describe('Embedding model: NAME, NAME@VERSION or NAME:LABEL, of the repository of models.'),
+  modelsDir: z.string().optional().describe('The repository of models. Default: models in the tools folder.'),
   tools: z.string().optional().describe('Folder of what was downloaded. Default: tools in the data folder.'),
   tenant: z
     .string()

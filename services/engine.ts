@@ -2,8 +2,9 @@ import type pino from 'pino'
 import type { Engine, Space } from '../engine/embedder.ts'
 import { createEngine } from '../engine/engine.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
-import { modelNamed } from '../engine/models.ts'
+import { embeddingModelIn } from '../engine/repository/repository.ts'
 import { spaceOf } from '../engine/space.ts'
+import { addressesOf, type PlatformConfig } from './config.ts'
 
 export interface EngineWish {
   readonly workers: number
@@ -12,9 +13,12 @@ export interface EngineWish {
   readonly log: pino.Logger
 }
 
+type EngineConfig = PlatformConfig & { readonly engine: 'model' | 'hash' }
+
 /** The space of the engine that the configuration names, without the engine. */
-export function spaceIn(config: { engine: 'model' | 'hash'; model: string }): Space {
-  return config.engine === 'hash' ? hashEngine().space : spaceOf(modelNamed(config.model))
+export function spaceIn(config: EngineConfig): Space {
+  if (config.engine === 'hash') return hashEngine().space
+  return spaceOf(embeddingModelIn(addressesOf(config).models, config.model))
 }
 
 /** The engine that the configuration names. */

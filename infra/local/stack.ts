@@ -26,7 +26,7 @@ export interface StackOptions {
   readonly parts?: readonly PartName[]
   /** Freshet's own processes; they start when Kafka, registry and Qdrant are ready. More by `startRole`. */
   readonly roles?: readonly Role[]
-  /** Names in `engine/models.ts` to have in `modelsDir`. Default: the default model. */
+  /** Names in the catalogue of models to have in `modelsDir`. Default: the default model. */
   readonly models?: readonly string[]
   /**
    * TLS everywhere, a user with a password for whoever comes to Kafka, access lists, a token for the registry, a key for Qdrant: `secured` makes

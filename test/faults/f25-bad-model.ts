@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Distance } from '@qdrant/js-client-grpc'
-import { defaultModel, modelNamed } from '../../engine/models.ts'
+import { defaultModel } from '../../engine/repository/catalogue.ts'
+import { folderOf } from '../../engine/repository/repository.ts'
 import { localSettings } from '../../infra/local/settings.ts'
 import { firstCollection } from '../../processors/collections.ts'
 import type { Context, Row } from './row.ts'
@@ -22,7 +23,7 @@ export const badModel: Row = {
       const home = mkdtempSync(join(tmpdir(), 'freshet-model-'))
       try {
         cpSync(join(localSettings(process.env).toolsDir, 'models'), home, { recursive: true })
-        spoil(join(home, defaultModel))
+        spoil(folderOf(home, { name: defaultModel, version: 1 }))
         const [said] = await Promise.all([refusal(context, { FRESHET_MODELS_DIR: home }), load.write(15)])
         say(`${what}: ${said.slice(0, 160)}`)
         expect(says.test(said), `with ${what} the worker said: ${said.slice(-400)}`)
@@ -45,32 +46,30 @@ export const badModel: Row = {
   },
 }
 
-const { onnx, tokenizer } = modelNamed(defaultModel)
-
 const faults: Readonly<Record<string, { spoil(folder: string): void; says: RegExp }>> = {
   'a corrupt model file': {
     spoil(folder) {
-      const bytes = readFileSync(join(folder, onnx.file))
+      const bytes = readFileSync(join(folder, 'model.onnx'))
       // One bit of a weight: it would load, and give other vectors.
       const at = bytes.length >> 1
       bytes[at] = bytes[at]! ^ 1
-      writeFileSync(join(folder, onnx.file), bytes)
+      writeFileSync(join(folder, 'model.onnx'), bytes)
     },
     says: /model\.onnx is not the file of the model .* expected sha256/,
   },
   'a truncated model file': {
-    spoil: (folder) => truncateSync(join(folder, onnx.file), 1_000_000),
+    spoil: (folder) => truncateSync(join(folder, 'model.onnx'), 1_000_000),
     says: /model\.onnx is not the file of the model/,
   },
   'the vocabulary of another model': {
     spoil(folder) {
-      const path = join(folder, tokenizer.file)
+      const path = join(folder, 'tokenizer.json')
       writeFileSync(path, readFileSync(path, 'utf8').replace('"the"', '"eht"'))
     },
     says: /tokenizer\.json is not the file of the model/,
   },
   'no model file': {
-    spoil: (folder) => rmSync(join(folder, onnx.file)),
+    spoil: (folder) => rmSync(join(folder, 'model.onnx')),
     says: /cannot read .*model\.onnx/,
   },
 }
