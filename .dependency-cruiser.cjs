@@ -53,6 +53,19 @@ module.exports = {
       'maintenance names the ports it needs, as processors do',
     ),
     never(
+      'console-is-a-client',
+      folder('console'),
+      '^(?!console/|client/|node_modules/)[^/]+/',
+      'what it can do, any page can do with the SDK',
+    ),
+    {
+      name: 'console-is-served-by-the-gateway',
+      severity: 'error',
+      comment: 'nothing else knows that there is a page',
+      from: { pathNot: ['^console/', '^services/gateway/', '\\.test\\.ts$', '^test/'] },
+      to: { path: '^console/' },
+    },
+    never(
       'services-meet-over-a-socket',
       '^services/([^/]+)/',
       '^services/(?!\\$1/)[^/]+/',
@@ -92,7 +105,7 @@ module.exports = {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {
-      extensions: ['.ts', '.js', '.json'],
+      extensions: ['.ts', '.tsx', '.js', '.json'],
       conditionNames: ['import', 'node', 'default'],
       exportsFields: ['exports'],
     },

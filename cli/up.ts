@@ -10,6 +10,7 @@ import type { Stack } from '../infra/local/stack.ts'
 import { loadConfig, platformConfig } from '../services/config.ts'
 import { sourcesOf } from '../services/sources.ts'
 import { credentialsPath } from './connection.ts'
+import { consoleLink } from './console-link.ts'
 import { ensureOwnKey } from './local-secrets.ts'
 import { ingestReadmes } from './readmes.ts'
 import { localRoles } from './roles.ts'
@@ -35,7 +36,7 @@ export function up(): Command {
           stack.connectReady.then(() => console.log(`Kafka Connect serves at ${stack.urls.connect}`)).catch(() => {})
           await ensureOwnKey(settings.dataDir)
           if (sample) await ingestReadmes(settings, signal)
-          console.log(whatNext(stack, settings.dataDir, toOperate))
+          console.log(whatNext(stack, settings.dataDir, toOperate, process.stdout.isTTY))
           // It runs until it is asked to stop.
           return undefined
         },
@@ -72,7 +73,7 @@ async function securely() {
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 
-function whatNext({ ports, urls }: Stack, dataDir: string, config: string | null): string {
+function whatNext({ ports, urls }: Stack, dataDir: string, config: string | null, isRead: boolean): string {
   const door = config === null ? 'http' : 'https'
   const as = config === null ? '' : `FRESHET_CONFIG=${config} `
   return `
@@ -82,6 +83,7 @@ What to do next, in another terminal:
   ${as}npx freshet publish hello "Freshness is what we are for." --title Hello
   ${as}npx freshet status
 
+Console ${consoleLink(`${door}://127.0.0.1:${ports.gateway}`, credentialsPath(dataDir), isRead)}
 Gateway ${door}://127.0.0.1:${ports.gateway} (WebSocket at /v1/ws), with the API key in ${credentialsPath(dataDir)}
 Kafka ${urls.kafka}, schema registry ${urls.registry}/apis/ccompat/v7
 Metrics http://127.0.0.1:${ports.workerMetrics}/metrics, and of query and gateway at ${ports.queryMetrics} and ${ports.gatewayMetrics}

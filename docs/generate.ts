@@ -13,7 +13,7 @@ import {
   variableOf,
   workerConfig,
 } from '../services/config.ts'
-import { routes, SOCKET_PATH } from '../services/gateway/routes.ts'
+import { CONSOLE_PATHS, routes, SOCKET_PATH } from '../services/gateway/routes.ts'
 import { needed } from '../services/query/operations.ts'
 import { LIMITS } from '../services/query/protocol.ts'
 import { kafkaUsers, topicRights } from '../services/rights.ts'
@@ -68,6 +68,7 @@ function ways(): string {
         `${scopesOf(scopes)}${forOperators ? ', of the operators’ tenant' : ''}`,
         to,
       ]),
+      [CONSOLE_PATHS.map((path) => `\`GET ${path}\``).join(', '), 'none', 'the gateway itself'],
       ...Object.entries(needed).map(([type, scopes]) => [
         `\`${SOCKET_PATH}\`, message \`${type}\``,
         scopesOf(scopes),

@@ -216,9 +216,6 @@ const credentialShape = {
     .describe(
       'How long API keys stay good while Kafka is away, ms: revoked ones are not heard of then. After it they are refused with 503; JWTs are not.',
     ),
-  origins: origins
-    .default([])
-    .describe('Origins of web pages that may call, with commas between, like https://app.example. Others are refused.'),
 }
 
 const operatorTenant = z
@@ -278,6 +275,12 @@ export const gatewayConfig = platformConfig.extend({
     .optional()
     .describe('File with the certificate chain, PEM; read again when it changes. Default: plain HTTP.'),
   tlsKey: z.string().optional().describe('File with the private key of tlsCert, PEM.'),
+  origins: origins
+    .default([])
+    .describe(
+      'Origins of web pages that may call, with commas between, like https://app.example. Others are refused, but pages of this very door.',
+    ),
+  console: z.enum(['on', 'off']).default('on').describe('Whether /console, the page for people, is served.'),
   queryUpstreams: origins
     .optional()
     .describe('Instances of the query service, with commas between. Default: the local one.'),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { noOwnLimits, type Principal, signPrincipal, verifyPrincipal } from './principal.ts'
+import { isAdmittedPage, noOwnLimits, type Principal, signPage, signPrincipal, verifyPrincipal } from './principal.ts'
 
 const now = 1_000_000
 const ada: Principal = {
@@ -40,4 +40,27 @@ test('what nobody signed, what was signed for another moment, and whose principa
     [signPrincipal({ ...ada, tenant: '../x' }, 'secret', now), ['secret'], now],
   ]
   for (const [given, secrets, at] of refused) assert.equal(verifyPrincipal(given, secrets, at), null)
+})
+
+test('a page is admitted for a moment, as the gateway signed it, and is no principal', () => {
+  const origin = 'https://app.example'
+  const [other, signed] = [signPage(origin, 'another secret', 0), signPage(origin, 'a secret', 0)]
+  const admitted = (header: string | undefined, from: string | undefined, now = 1) =>
+    isAdmittedPage(header, from, ['a secret', 'an older one'], now)
+
+  const own = [admitted(signed, origin), admitted(signPage(origin, 'an older one', 0), origin)]
+  const not = [
+    admitted(signed, 'https://evil.example'),
+    admitted(signed, undefined),
+    admitted(undefined, origin),
+    admitted(signed, origin, 30_001),
+    admitted(other, origin),
+    admitted(`${signed}.a`, origin),
+    admitted(signed.replace(/^page/, 'v1'), origin),
+    admitted(signPrincipal(ada, 'a secret', 0), origin),
+  ]
+
+  assert.deepEqual(own, [true, true])
+  assert.deepEqual(not, Array(8).fill(false))
+  assert.equal(verifyPrincipal(signed, ['a secret'], 1), null)
 })

@@ -104,6 +104,32 @@ export function verifyPrincipal(
   return parsed.data
 }
 
+/**
+ * How the gateway tells a service that a page may open a WebSocket, though nobody knows yet who sits before it:
+ * `page.<origin>.<until>.<HMAC-SHA-256>`, good as long as a principal.
+ */
+export const PAGE_HEADER = 'x-freshet-page'
+
+export function signPage(origin: string, secret: string, now: number): string {
+  const body = `page.${Buffer.from(origin).toString('base64url')}.${now + GOOD_MS}`
+  return `${body}.${mac(body, secret)}`
+}
+
+/** Whether the gateway let in a page of this origin, a moment ago. */
+export function isAdmittedPage(
+  header: string | readonly string[] | undefined,
+  origin: string | undefined,
+  secrets: readonly string[],
+  now: number,
+): boolean {
+  if (typeof header !== 'string' || origin === undefined) return false
+  const [kind, encoded, until, given, ...more] = header.split('.')
+  if (kind !== 'page' || given === undefined || more.length > 0) return false
+  const body = header.slice(0, header.lastIndexOf('.'))
+  if (!secrets.some((secret) => isEqual(mac(body, secret), given))) return false
+  return encoded === Buffer.from(origin).toString('base64url') && Number(until) > now
+}
+
 const mac = (body: string, secret: string): string => createHmac('sha256', secret).update(body).digest('base64url')
 
 function isEqual(a: string, b: string): boolean {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
+import type { PageFile } from '../console/bundle.ts'
 import type { Authentication } from '../services/authentication.ts'
 import type { Access } from '../services/gateway/access.ts'
 import { Admission } from '../services/gateway/admission.ts'
@@ -32,6 +33,7 @@ export interface DoorOptions {
   readonly requestsPerSecond?: number
   readonly guesses?: Limit
   readonly certificate?: Certificate
+  readonly console?: readonly PageFile[]
 }
 
 /** What the gateway of a test signs principals with. */
@@ -54,6 +56,7 @@ export async function openDoor(t: TestContext, options: DoorOptions): Promise<Do
     admission: new Admission({
       authentication,
       origins: [PAGE],
+      tls: certificate !== null,
       operatorTenant: OPERATORS,
       requestsPerSecond: options.requestsPerSecond ?? 1_000,
       instances: 1,
@@ -63,6 +66,7 @@ export async function openDoor(t: TestContext, options: DoorOptions): Promise<Do
     forwarder: new Forwarder({ secret: doorSecret, now: Date.now, random: Math.random, retried() {} }),
     pools,
     certificate,
+    console: options.console ?? null,
     secret: doorSecret,
     now: Date.now,
     bounds: {

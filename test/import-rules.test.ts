@@ -16,6 +16,8 @@ const planted: [string, string, string][] = [
   ['search-is-pure', 'search/a.ts', 'connectors/b.ts'],
   ['connectors-are-edges', 'connectors/a.ts', 'services/b.ts'],
   ['maintenance-does-no-io', 'maintenance/a.ts', 'connectors/b.ts'],
+  ['console-is-a-client', 'console/a.ts', 'services/b.ts'],
+  ['console-is-served-by-the-gateway', 'cli/a.ts', 'console/b.ts'],
   ['services-meet-over-a-socket', 'services/query/a.ts', 'services/worker/b.ts'],
   ['one-kafka-client', 'services/a.ts', 'node_modules/kafkajs/index.js'],
 ]

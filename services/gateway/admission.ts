@@ -2,6 +2,7 @@ import type { Authentication } from '../authentication.ts'
 import { credentialIn } from '../authentication.ts'
 import { Buckets, type Limit, rateHeaders } from '../limits.ts'
 import { isOperator, type Principal, type Scope } from '../principal.ts'
+import { mayCall } from './origins.ts'
 import { Refusal } from './refusal.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
@@ -9,6 +10,8 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 export interface AdmissionPorts {
   readonly authentication: Authentication
   readonly origins: readonly string[]
+  /** The gateway itself ends TLS. */
+  readonly tls: boolean
   readonly operatorTenant?: string | undefined
   /** Requests a second of who has no limit of its own. */
   readonly requestsPerSecond: number
@@ -31,17 +34,14 @@ export class Admission {
   }
 
   /** A browser always names the page's origin, also where a name was made to point at this machine. */
-  checkOrigin({ origin }: Headers): void {
-    if (origin === undefined || this.allows(String(origin))) return
+  checkOrigin({ origin, host }: Headers): void {
+    const { origins: listed, tls } = this.#ports
+    if (origin === undefined || mayCall(String(origin), host?.toString(), { listed, tls })) return
     throw new Refusal(
       403,
       'origin_refused',
       `pages of ${String(origin).slice(0, 200)} may not call; add it to FRESHET_ORIGINS`,
     )
-  }
-
-  allows(origin: string): boolean {
-    return this.#ports.origins.includes(origin)
   }
 
   async principal(headers: Headers, address: string): Promise<Principal> {

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client'
+import { bundleConsole } from '../../console/bundle.ts'
 import { Fatal, reasonOf } from '../../streams/errors.ts'
 import { keySubject } from '../api-keys.ts'
 import { authentication } from '../authentication.ts'
@@ -142,6 +143,7 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
         now,
       }),
       origins: config.origins,
+      tls: tls !== null,
       operatorTenant: config.operatorTenant,
       requestsPerSecond: config.requestsPerSecond,
       instances: config.limitInstances,
@@ -155,6 +157,7 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     }),
     pools,
     certificate: tls,
+    console: config.console === 'on' ? await bundleConsole() : null,
     secret: secrets[0]!,
     now,
     bounds: config,

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import type { IncomingHttpHeaders } from 'node:http'
 import { type TestContext, test } from 'node:test'
+import { bundleConsole } from '../../console/bundle.ts'
 import { type Credentials, openCredentials } from '../../test/credentials.ts'
 import { type Door, doorSecret, OPERATORS, openDoor, openService, PAGE, raw, type Service } from '../../test/door.ts'
 import { PRINCIPAL_HEADER, type Scope, scopes, verifyPrincipal } from '../principal.ts'
-import { type Route, routes, SOCKET_PATH, SOCKET_SCOPES, type UpstreamRole } from './routes.ts'
+import { CONSOLE_PATHS, type Route, routes, SOCKET_PATH, SOCKET_SCOPES, type UpstreamRole } from './routes.ts'
 
 /**
  * Role × object × verb, made from the tables that the gateway itself runs by: every route and the WebSocket, every set of scopes, every way of
@@ -78,6 +79,7 @@ async function world(t: TestContext): Promise<World> {
     requestsPerSecond: 1e9,
     guesses: { perSecond: 1e9, burst: 1e9 },
     bounds: { socketsPerSubjectMax: 1_000 },
+    console: await bundleConsole(),
   })
   const reached = () => [...services.values()].reduce((sum, { seen }) => sum + seen.length, 0)
   return { ...door, services, credentials, reached }
@@ -107,7 +109,12 @@ async function statusOf(port: number, text: string): Promise<number> {
 test('what is answered is what is declared, and nothing else', async (t) => {
   const { gateway } = await world(t)
 
-  const declared = [...routes.map(({ method, path }) => `${method} ${path}`), `GET ${SOCKET_PATH}`, 'OPTIONS /*']
+  const declared = [
+    ...routes.map(({ method, path }) => `${method} ${path}`),
+    ...CONSOLE_PATHS.map((path) => `GET ${path}`),
+    `GET ${SOCKET_PATH}`,
+    'OPTIONS /*',
+  ]
 
   assert.deepEqual([...gateway.served].sort(), declared.sort())
   for (const { method, path, scopes: needed } of routes)
@@ -140,11 +147,12 @@ test('every set of scopes opens what is declared for it, and every other way is 
 test('no verb but the declared ones leads anywhere', async (t) => {
   const { port, credentials, reached } = await world(t)
   const headers = { 'x-api-key': credentials.key(scopes) }
-  const paths = [...new Set(ways.map(({ path }) => path))]
+  const paths = [...new Set([...ways.map(({ path }) => path), ...CONSOLE_PATHS])]
 
   for (const path of paths)
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']) {
       if (ways.some((way) => way.pattern.test(path) && way.method === method)) continue
+      if (CONSOLE_PATHS.some((own) => own === path) && method === 'GET') continue
       const way: Way = { name: '', method, path, pattern: /^/, scopes, forOperators: false, takesBody: false, own: {} }
       const status = await statusOf(port, requestOf(way, headers))
       // A server that is no proxy ends the connection of CONNECT.

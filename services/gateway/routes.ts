@@ -56,3 +56,6 @@ export const routes: readonly Route[] = [
 /** Where a WebSocket is opened, and what may be done there; each operation needs its own scope. */
 export const SOCKET_PATH = '/v1/ws'
 export const SOCKET_SCOPES: readonly Scope[] = ['search', 'ask', 'publish', 'subscribe']
+
+/** What the gateway itself serves, to everybody: the page for people. */
+export const CONSOLE_PATHS = ['/console', '/console/page.css', '/console/page.js'] as const

@@ -6,7 +6,14 @@ import { type TestContext, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Door, openDoor, raw, doorSecret as secret, openService as service } from '../../test/door.ts'
 import { until } from '../../test/until.ts'
-import { noOwnLimits, PRINCIPAL_HEADER, type Principal, verifyPrincipal } from '../principal.ts'
+import {
+  isAdmittedPage,
+  noOwnLimits,
+  PAGE_HEADER,
+  PRINCIPAL_HEADER,
+  type Principal,
+  verifyPrincipal,
+} from '../principal.ts'
 import type { Bounds } from './bounds.ts'
 import type { Pools } from './pools.ts'
 import type { UpstreamRole } from './routes.ts'
@@ -340,9 +347,39 @@ test('a page says who it is in its first message: without a credential it is joi
   const socket = connect(port, { origin: 'https://app.example' })
   await once(socket, 'open')
 
-  assert.equal(behind.upgrades[0]!.headers[PRINCIPAL_HEADER], undefined)
-  assert.equal(behind.upgrades[0]!.headers.origin, 'https://app.example')
+  const { headers } = behind.upgrades[0]!
+  assert.equal(headers[PRINCIPAL_HEADER], undefined)
+  assert.equal(headers.origin, 'https://app.example')
+  assert.ok(isAdmittedPage(headers[PAGE_HEADER], headers.origin, [secret], Date.now()), 'the service cannot know it')
   socket.terminate()
+})
+
+test('a page that came from this door may open a WebSocket and call, and one of another port or name may not', async (t) => {
+  const behind = await sockets(t)
+  const { port } = await door(t, [behind.origin], { socketsPerSubjectMax: 10 })
+  const own = `http://127.0.0.1:${port}`
+
+  const outcomes = {
+    own: await outcome(connect(port, { origin: own })),
+    'another scheme': await outcome(connect(port, { origin: `https://127.0.0.1:${port}` })),
+    'another port': await outcome(connect(port, { origin: 'http://127.0.0.1:3000' })),
+    'another host': await outcome(connect(port, { origin: `http://localhost:${port}` })),
+    'a name that points here': await outcome(
+      connect(port, { origin: `http://evil.example:${port}`, host: `evil.example:${port}` }),
+    ),
+  }
+  const forged = await outcome(connect(port, { origin: 'https://evil.example', [PAGE_HEADER]: 'page.a.9.b' }))
+  const { status } = await search(`http://127.0.0.1:${port}`, { origin: own, 'x-api-key': 'nobody' })
+
+  assert.deepEqual(outcomes, {
+    own: 'open',
+    'another scheme': '403',
+    'another port': '403',
+    'another host': '403',
+    'a name that points here': '403',
+  })
+  assert.equal(forged, '403')
+  assert.equal(status, 401, 'it still needs a key')
 })
 
 test('a gateway that ends tells open WebSockets to come back, between two frames', async (t) => {

@@ -3,11 +3,13 @@ import type { Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { PageFile } from '../../console/bundle.ts'
 import type { Principal } from '../principal.ts'
 import type { Access, Admitted } from './access.ts'
 import type { Admission } from './admission.ts'
 import { type Bounds, boundConnections, boundsOfHttp, checkPath, KEEP_ALIVE_MS, LargeBodies } from './bounds.ts'
 import type { Certificate } from './certificate.ts'
+import { serveConsole } from './console.ts'
 import type { Forwarder } from './forward.ts'
 import { allowPages } from './pages.ts'
 import type { Pools } from './pools.ts'
@@ -22,6 +24,8 @@ export interface ServerPorts {
   /** Of the roles that exist. */
   readonly pools: ReadonlyMap<UpstreamRole, Pools>
   readonly certificate: Certificate | null
+  /** null: it is not served. */
+  readonly console: readonly PageFile[] | null
   readonly secret: string
   readonly now: () => number
   readonly bounds: Bounds
@@ -100,6 +104,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
     failed(new Refusal(404, 'not_found', 'there is nothing at this address'), request, reply),
   )
   allowPages(app, ports.admission)
+  if (ports.console !== null) serveConsole(app, ports.console)
 
   for (const route of routes) {
     const pools = ports.pools.get(route.to)

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { PRINCIPAL_HEADER, type Principal, signPrincipal } from '../principal.ts'
+import { PAGE_HEADER, PRINCIPAL_HEADER, type Principal, signPage, signPrincipal } from '../principal.ts'
 import { passedOn } from './forward.ts'
 import { closeFrame, FrameEdge } from './frames.ts'
 import { Refusal } from './refusal.ts'
@@ -142,8 +142,12 @@ function join(service: net.Socket, origin: string, options: SpliceOptions): Spli
       ...(wanted['sec-websocket-protocol'] && { 'sec-websocket-protocol': String(wanted['sec-websocket-protocol']) }),
       ...passedOn(wanted),
       'x-request-id': requestId,
-      // The service lets nobody in but from a page that it knows too.
-      ...(principal === null && wanted.origin !== undefined && { origin: wanted.origin }),
+      // The service lets nobody in but from a page that was let in here.
+      ...(principal === null &&
+        wanted.origin !== undefined && {
+          origin: wanted.origin,
+          [PAGE_HEADER]: signPage(wanted.origin, secret, now()),
+        }),
       ...(principal !== null && { [PRINCIPAL_HEADER]: signPrincipal(principal, secret, now()) }),
     }
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)

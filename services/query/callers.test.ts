@@ -9,7 +9,15 @@ import { States } from '../../streams/states.ts'
 import { openTable } from '../../streams/table.ts'
 import type { QueryConfig } from '../config.ts'
 import { followControl } from '../control-follower.ts'
-import { noOwnLimits, PRINCIPAL_HEADER, type Principal, signPrincipal, wholeTenant } from '../principal.ts'
+import {
+  noOwnLimits,
+  PAGE_HEADER,
+  PRINCIPAL_HEADER,
+  type Principal,
+  signPage,
+  signPrincipal,
+  wholeTenant,
+} from '../principal.ts'
 import { followCallers } from './callers.ts'
 
 const SECRET = 'the internal secret of this test'
@@ -83,9 +91,33 @@ test('where everybody is the configured tenant, what comes from a gateway is ref
   const settings = { principals: 'configured', host: '127.0.0.1', tenant: 'acme' } as unknown as QueryConfig
   const callers = followCallers(settings, control.follower, () => {})
 
-  const answer = callers.of(headersOf('zenith'))
+  const origin = 'http://127.0.0.1:18043'
+  const answers = [
+    callers.of(headersOf('zenith')),
+    callers.of({ origin, [PAGE_HEADER]: signPage(origin, SECRET, Date.now()) }),
+  ]
 
-  assert.equal(answer !== null && 'status' in answer && answer.status, 403)
+  assert.deepEqual(
+    answers.map((answer) => answer !== null && 'status' in answer && answer.status),
+    [403, 403],
+  )
+})
+
+test('a page is nobody yet if the gateway has let it in, and is refused if it comes by itself', async () => {
+  await using control = await world()
+  const settings = { principals: 'signed', internalSecret: [SECRET] } as unknown as QueryConfig
+  const callers = followCallers(settings, control.follower, () => {})
+  const origin = 'https://app.example'
+
+  const admitted = callers.of({ origin, [PAGE_HEADER]: signPage(origin, SECRET, Date.now()) })
+  const others = [
+    callers.of({ origin }),
+    callers.of({ origin, [PAGE_HEADER]: signPage(origin, 'a secret of somebody else, not of ours', Date.now()) }),
+    callers.of({ origin: 'https://evil.example', [PAGE_HEADER]: signPage(origin, SECRET, Date.now()) }),
+  ]
+
+  assert.equal(admitted, null)
+  assert.deepEqual(others, Array(3).fill({ status: 403, reason: 'pages of other origins may not call' }))
 })
 
 const principalOf = (tenant: string): Principal => ({

@@ -6,7 +6,14 @@ import { authentication } from '../authentication.ts'
 import { configuredQuota, jwtSettings, type QueryConfig } from '../config.ts'
 import type { ControlFollower } from '../control-follower.ts'
 import { Buckets } from '../limits.ts'
-import { PRINCIPAL_HEADER, type Principal, verifyPrincipal, wholeTenant } from '../principal.ts'
+import {
+  isAdmittedPage,
+  PAGE_HEADER,
+  PRINCIPAL_HEADER,
+  type Principal,
+  verifyPrincipal,
+  wholeTenant,
+} from '../principal.ts'
 import { type Payer, type Quota, QuotaBuckets, quotaOf } from '../quotas.ts'
 import { type Quotas, unlimited } from './operations.ts'
 
@@ -58,9 +65,9 @@ function configured({ host, tenant }: QueryConfig, control: ControlFollower): Ca
   const principal = wholeTenant(tenant, 'configured')
   return {
     // A browser always names the page's origin, also where a name was made to point at this machine.
-    of({ origin, [PRINCIPAL_HEADER]: signed }) {
+    of({ origin, [PRINCIPAL_HEADER]: signed, [PAGE_HEADER]: page }) {
       // A gateway that believes that tenants are told apart behind it is not to be mistaken.
-      if (signed !== undefined)
+      if (signed !== undefined || page !== undefined)
         return { status: 403, reason: 'a gateway asks, and principals is configured: set FRESHET_PRINCIPALS=signed' }
       if (origin !== undefined && !LOOPBACK.test(origin.replace(/^https?:\/\//, '')))
         return { status: 403, reason: 'pages of other origins may not call' }
@@ -110,10 +117,9 @@ function signed(config: QueryConfig, control: ControlFollower, revoked: Revoked)
         if (principal === null) return { status: 401, reason: 'the gateway did not sign this' }
         return isErased(principal, control) ? { status: 403, reason: ERASED } : principal
       }
+      if (isAdmittedPage(headers[PAGE_HEADER], headers.origin, secrets, now())) return null
       if (headers.origin === undefined) return { status: 401, reason: 'ask through the gateway' }
-      if (!config.origins.includes(headers.origin))
-        return { status: 403, reason: 'pages of other origins may not call' }
-      return null
+      return { status: 403, reason: 'pages of other origins may not call' }
     },
     async identify(token) {
       const known = await identify(token)
