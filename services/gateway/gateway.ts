@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { bundleConsole } from '../../console/bundle.ts'
+import type { PageFile } from '../../console/bundle.ts'
 import { Fatal, reasonOf } from '../../streams/errors.ts'
 import { keySubject } from '../api-keys.ts'
 import { authentication } from '../authentication.ts'
@@ -157,7 +157,10 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
     }),
     pools,
     certificate: tls,
-    console: config.console === 'on' ? await bundleConsole() : null,
+    console:
+      config.console === 'on'
+        ? await consoleOr((reason) => log.error({ reason }, 'the console is not served: it cannot be bundled'))
+        : null,
     secret: secrets[0]!,
     now,
     bounds: config,
@@ -203,6 +206,17 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   })
   state = null
   log.info({ port: ports.gateway, tls: tls !== null, roles: [...pools.keys()] }, 'gateway ready')
+}
+
+/** Without the page the door opens all the same: the bundler is a program of this platform, which may be missing. */
+async function consoleOr(failed: (reason: string) => void): Promise<readonly PageFile[] | null> {
+  try {
+    const { bundleConsole } = await import('../../console/bundle.ts')
+    return await bundleConsole()
+  } catch (error) {
+    failed(reasonOf(error))
+    return null
+  }
 }
 
 function certificateOf({ tlsCert, tlsKey }: GatewayConfig) {
