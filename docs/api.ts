@@ -5,6 +5,7 @@ import { catalogue } from '../schemas/topics.ts'
 import { adminRoutes } from '../services/admin/routes.ts'
 import { routes, SOCKET_PATH } from '../services/gateway/routes.ts'
 import {
+  bulkAnswer,
   diff,
   failure,
   publishAnswer,
@@ -14,9 +15,11 @@ import {
   standingNotice,
   waitAnswer,
 } from '../services/query/answers.ts'
-import { EVENTS_PATH, operations, statuses } from '../services/query/http.ts'
+import { EVENTS_PATH } from '../services/query/http.ts'
+import { statuses } from '../services/query/http-answer.ts'
+import { BULK_PATH, DOCUMENTS_PATH, document, operations, wish } from '../services/query/http-message.ts'
 import type { Operation } from '../services/query/operations.ts'
-import { clientMessage, errorCodes, SUBPROTOCOL } from '../services/query/protocol.ts'
+import { clientMessage, errorCodes, publishItem, SUBPROTOCOL } from '../services/query/protocol.ts'
 
 /** The interfaces for machines, from the schemas that the services run by: OpenAPI of HTTP, AsyncAPI of WebSocket and topics. */
 
@@ -50,7 +53,7 @@ export function openApi(): Json {
     const declared = routes.find((route) => route.method === method && route.path === path)
     if (declared === undefined) throw new Error(`${method} ${path} is no way in`)
     const scopes = declared.scopes.join(' or ')
-    const place = path.replace(/:(\w+)/g, '{$1}')
+    const place = path.replace(/:(\w+)/g, '{$1}').replace('*', '{id}')
     paths[place] ??= {}
     paths[place][method.toLowerCase()] = {
       description: `Needs the scope ${scopes}${declared.forOperators ? ', of a key of the operators’ tenant' : ''}.`,
@@ -60,9 +63,32 @@ export function openApi(): Json {
   for (const [path, type] of Object.entries(operations))
     add('POST', path, {
       operationId: type,
+      ...(type !== 'publish' && { parameters: [afterHeader, preferHeader] }),
       requestBody: { required: true, content: { 'application/json': { schema: bodyOf(type) } } },
       responses: { 200: { description: 'Done.', ...jsonOf(schemaOf(answers[type])) }, ...failures },
     })
+  add('POST', BULK_PATH, {
+    operationId: 'bulk',
+    parameters: parametersOfWish(),
+    requestBody: {
+      required: true,
+      description: 'One on each line: a document, or that one is to be deleted. Written as they come, in their order.',
+      content: { 'application/x-ndjson': { schema: schemaOf(publishItem, 'input') } },
+    },
+    responses: {
+      200: { description: 'To the end; lines that were not good are told.', ...jsonOf(schemaOf(bulkAnswer)) },
+      ...failures,
+    },
+  })
+  const ofOne = { parameters: [idInPath, ...parametersOfWish()] }
+  const done = { 200: { description: 'Done.', ...jsonOf(schemaOf(publishAnswer)) }, ...failures }
+  add('PUT', `${DOCUMENTS_PATH}*`, {
+    operationId: 'put',
+    ...ofOne,
+    requestBody: { required: true, content: { 'application/json': { schema: schemaOf(document, 'input') } } },
+    responses: done,
+  })
+  add('DELETE', `${DOCUMENTS_PATH}*`, { operationId: 'delete', ...ofOne, responses: done })
   add('GET', EVENTS_PATH, {
     operationId: 'subscribe',
     parameters: [...parametersOfSubscribe(), lastEventId],
@@ -141,6 +167,27 @@ const failures: Json = Object.fromEntries(
     ]),
 )
 
+const text: Json = { type: 'string' }
+const idInPath = {
+  name: 'id',
+  in: 'path',
+  required: true,
+  description: 'Percent-encoded; a slash in it may stand as it is.',
+  schema: text,
+}
+const afterHeader = {
+  name: 'x-freshet-after',
+  in: 'header',
+  description: 'A token: reads what the index has then. In place of the field of the body.',
+  schema: text,
+}
+const preferHeader = {
+  name: 'Prefer',
+  in: 'header',
+  description: '`wait=2`: for at most so many seconds.',
+  schema: text,
+}
+
 const lastEventId = {
   name: 'Last-Event-ID',
   in: 'header',
@@ -148,13 +195,21 @@ const lastEventId = {
   schema: { type: 'string' },
 }
 
+const parametersOfWish = (): Json[] =>
+  Object.entries((schemaOf(wish, 'input') as { properties: Record<string, Json> }).properties).map(
+    ([name, schema]) => ({
+      name,
+      in: 'query',
+      schema,
+    }),
+  )
+
 /** Text as it is, everything else as JSON. */
 function parametersOfSubscribe(): Json[] {
   const message = clientMessage.options.find(({ shape }) => shape.type.value === 'subscribe') as z.ZodObject
   const { properties } = schemaOf(message.omit({ type: true, id: true, resume: true, query: true }), 'input') as {
     properties: Record<string, Json>
   }
-  const text = { type: 'string' }
   return [
     { name: 'query', in: 'query', description: 'A text; or like.', schema: text },
     { name: 'like', in: 'query', description: 'A document’s key, in place of a query.', schema: text },
