@@ -31,3 +31,7 @@ const isGroup = (group: unknown): group is string => typeof group === 'string' &
 
 /** Whether a document of this key can be the reader's at all. */
 export const isOwn = ({ tenant }: Visibility, key: string): boolean => key.startsWith(`${tenant}/`)
+
+/** Whether a document of the tenant with this `acl` is shown, exactly as the index decides. */
+export const isShown = ({ groups }: Visibility, acl: readonly string[] | null): boolean =>
+  groups === null || acl === null || acl.length === 0 || acl.some((group) => groups.includes(group))

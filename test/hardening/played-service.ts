@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Candidate, SearchIndex } from '../../connectors/qdrant/search.ts'
+import type { Candidate, Content, SearchIndex } from '../../connectors/qdrant/search.ts'
 import { hashEngine } from '../../engine/hash-engine.ts'
 import { documents } from '../../schemas/topics.ts'
 import { type Principal, wholeTenant } from '../../services/principal.ts'
@@ -44,7 +44,9 @@ export async function playedService({
   let found = texts.map(candidate)
   let isHeld = false
   const index = {
-    candidates: async () => ({ dense: found, keyword: [] }),
+    candidates: async (queries: readonly object[]) => queries.map(() => ({ dense: found, keyword: [] })),
+    contents: async (_: unknown, ids: readonly string[]) =>
+      new Map(found.filter(({ id }) => ids.includes(id)).map((each) => [each.id, each])),
     manifests: async (_: unknown, keys: readonly string[]) => new Map(keys.map((key) => [key, manifestOf(key)])),
     centre: async () => engine.embed(['centre'], { as: 'document' }).then(([vector]) => vector!),
   } as unknown as SearchIndex
@@ -55,10 +57,14 @@ export async function playedService({
   const freshness = {
     asOf: () => asOf,
     /** What is waited for never comes. */
-    async after(_: string, ms: number, _by: Principal, signal: AbortSignal) {
-      if (!isHeld) return []
+    async reached(_: string, ms: number, signal: AbortSignal) {
+      if (!isHeld) return
       await clock.wait(ms, signal)
       throw new OperationError('timeout', 'not in time')
+    },
+    async after(token: string, ms: number, _by: Principal, signal: AbortSignal) {
+      await freshness.reached(token, ms, signal)
+      return []
     },
     within: async () => {},
     wrote: () => ({ epoch: 1, documents: {} }),
@@ -132,11 +138,11 @@ const BACKLOG = 4_096
 const fence = { epoch: 1, offset: 0, derivation: 0 }
 const manifestOf = (key: string) => ({ key, fence, content: fence, deleted: false, chunks: 1 })
 
-function candidate(text: string, i: number): Candidate {
-  const place = { offset: 0, ordinal: 0, start: 0, end: text.length }
+function candidate(text: string, i: number): Candidate & Content {
+  const place = { ordinal: 0, start: 0, end: text.length }
   return {
     ...place,
-    id: `p${i}`,
+    id: `p${i} ${text}`,
     score: 1 - i / 1_000,
     key: `default/d${i}`,
     fence: '1:0:0',

@@ -54,6 +54,7 @@ export async function runStanding({
     wanted: (tenant: string) => standing.wanted(tenant),
     changed: (document: Parameters<StandingQueries['changed']>[0]) =>
       next() < overlooked ? undefined : standing.changed(document),
+    moved: () => standing.moved(),
     unknown: () => standing.unknown(),
     replaced: () => standing.replaced(),
   }

@@ -37,7 +37,8 @@ test('the same finds what is shown when an index is asked for another tenant', a
   const astray = (reader: Reader): Reader => ({ ...reader, tenant: tenantNames[0]! })
   const through = (index: SearchIndex): SearchIndex => ({
     ...index,
-    candidates: (query) => index.candidates({ ...query, reader: astray(query.reader) }),
+    candidates: (queries) => index.candidates(queries.map((query) => ({ ...query, reader: astray(query.reader) }))),
+    contents: (reader, ids) => index.contents(astray(reader), ids),
     manifests: (reader, keys) => index.manifests(astray(reader), keys),
   })
 

@@ -80,9 +80,14 @@ test('a request without a tenant, or without a principal, reaches nothing', asyn
   for (const by of nobody) {
     const { index } = world.ports.serving.now()
     const query = { reader: by, dense: new Float32Array(64), terms: null, filter: {}, window: 10 }
-    await assert.rejects(async () => index.candidates(query), /a read without a tenant/)
+    await assert.rejects(async () => index.candidates([query]), /a read without a tenant/)
     await assert.rejects(async () => index.centre(by, 'acme/otters'), /a read without a tenant/)
     await assert.rejects(async () => index.manifests(by, ['acme/otters']), /a read without a tenant/)
+    await assert.rejects(
+      async () => index.contents(by, ['9f2d8c0d-3c0b-5e5f-8a6e-1d0c4b7a2f91']),
+      /a read without a tenant/,
+    )
+    await assert.rejects(async () => index.termWeights(by, [7]), /a read without a tenant/)
   }
 
   assert.equal(world.index.requests(), before)

@@ -24,6 +24,7 @@ async function followed(end = 0) {
   const heard = {
     wanted: () => true,
     changed: ({ key }: { key: string }) => void told.push(`changed ${key}`),
+    moved() {},
     unknown: () => void told.push('unknown'),
     replaced: () => void told.push('replaced'),
   }

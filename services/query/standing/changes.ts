@@ -14,6 +14,8 @@ export interface ChangesHeard {
   /** Whether anybody would want to know of a change of this tenant. */
   wanted(tenant: string): boolean
   changed(document: ChangedDocument): void
+  /** Something has changed, of whatever tenant. */
+  moved(): void
   /** Something has changed, and it is not known what. */
   unknown(): void
   /** The index is another one than before: what was known of it counts no more. */
@@ -54,11 +56,15 @@ export async function followChanges(
       if (!heard.wanted(tenant)) continue
       try {
         const decoded = value === null ? null : ((await serde.decode(vectors, value)) as DocumentVectors)
-        heard.changed({ tenant, key: name, chunks: decoded === null ? [] : chunksOf(decoded) })
+        if (decoded === null) heard.changed({ ...gone, tenant, key: name })
+        else {
+          const { attributes, acl } = decoded
+          heard.changed({ tenant, key: name, attributes, acl, chunks: chunksOf(decoded) })
+        }
       } catch (error) {
         // Whoever indexes cannot read it either: it is a deletion there.
         if (!(error instanceof Reject)) throw error
-        heard.changed({ tenant, key: name, chunks: [] })
+        heard.changed({ ...gone, tenant, key: name })
       }
     }
   }
@@ -70,6 +76,7 @@ export async function followChanges(
     const passed = queue.splice(0, count < 0 ? queue.length : count)
     if (passed.length === 0) return
     for (const record of passed) heldBytes -= bytesOf(record)
+    heard.moved()
     telling = telling.then(() => tell(passed)).catch((error) => failed(error as Error))
   }
 
@@ -150,6 +157,8 @@ export async function followChanges(
     },
   }
 }
+
+const gone = { attributes: {}, acl: null, chunks: [] }
 
 function chunksOf({ chunks }: DocumentVectors): ChangedDocument['chunks'] {
   return chunks.map(({ vector, termIndices, termValues }) => ({

@@ -1,5 +1,6 @@
 import { Gauge, Histogram, type Registry } from 'prom-client'
-import type { StandingQueries, Why } from './standing-queries.ts'
+import type { Why } from './entry.ts'
+import type { StandingQueries } from './standing-queries.ts'
 
 /** What standing queries cost; the answer is told each evaluation. */
 export function standingMetrics(metrics: Registry, standing: () => StandingQueries): (why: Why, ms: number) => void {

@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { type Change, differenceOf } from '../../../search/result-diff.ts'
 import { Changes } from '../../../streams/changes.ts'
 import type { AsOf, Hit } from '../answers.ts'
 import type { OperationError } from '../protocol.ts'
@@ -16,7 +17,7 @@ export interface State {
 /** The answer of one standing query, shared by all who ask the same; whoever evaluates it puts in what it finds. */
 export class StandingQuery {
   readonly changes = new Changes()
-  readonly #former: Pick<State, 'seq' | 'hits'>[] = []
+  readonly #former: Former[] = []
   #epoch = newEpoch()
   #state: State | null = null
   #ended: OperationError | null = null
@@ -37,10 +38,13 @@ export class StandingQuery {
     return this.#trouble
   }
 
-  /** What whoever has seen `seq` of `epoch` saw; null where that is not known any more. */
-  seen({ epoch, seq }: Pick<State, 'epoch' | 'seq'>): Pick<State, 'seq' | 'hits'> | null {
+  /** What is different now for whoever has seen `seq` of `epoch`; null where that is not known any more. */
+  since({ epoch, seq }: Pick<State, 'epoch' | 'seq'>): readonly Change<Hit>[] | null {
     if (epoch !== this.#epoch || this.#state === null) return null
-    return seq === this.#state.seq ? this.#state : (this.#former.find((each) => each.seq === seq) ?? null)
+    if (seq === this.#state.seq) return []
+    const seen = this.#former.find((each) => each.seq === seq)
+    if (seen === undefined) return null
+    return differenceOf(seen.marks, this.#state.hits, (mark, hit) => mark.said === markOf(hit).said)
   }
 
   /** Resolves when there is something that is not `state`, or when the signal is aborted. */
@@ -58,8 +62,9 @@ export class StandingQuery {
     if (before !== null && before.epoch === this.#epoch) {
       if (!isDifferent) this.#state = { ...before, asOf }
       else {
-        this.#former.push({ seq: before.seq, hits: before.hits })
-        if (this.#former.length > FORMER_MAX) this.#former.shift()
+        this.#former.push({ seq: before.seq, marks: before.hits.map(markOf) })
+        while (this.#former.reduce((sum, { marks }) => sum + marks.length, this.#former.length) > FORMER_MARKS_MAX)
+          this.#former.shift()
         this.#state = { epoch: this.#epoch, seq: before.seq + 1, hits, asOf }
       }
     } else this.#state = { epoch: this.#epoch, seq: (before?.seq ?? 0) + 1, hits, asOf }
@@ -87,5 +92,31 @@ export class StandingQuery {
 
 const newEpoch = (): string => `e${randomBytes(6).toString('hex')}`
 
-/** States that a client which comes back may have seen last. They share their hits. */
-const FORMER_MAX = 64
+/** A state that a client which comes back may have seen last, without what its hits say. */
+interface Former {
+  readonly seq: number
+  readonly marks: readonly Mark[]
+}
+
+interface Mark {
+  readonly hitId: string
+  readonly score: number
+  /** Hash of all that the hit says. */
+  readonly said: number
+}
+
+/** One for each hit, however many states have it. */
+const marks = new WeakMap<Hit, Mark>()
+
+function markOf(hit: Hit): Mark {
+  const known = marks.get(hit)
+  if (known !== undefined) return known
+  const { score, ...said } = hit
+  const hash = createHash('sha256').update(JSON.stringify(said)).digest()
+  const mark = { hitId: hit.hitId, score, said: hash.readUIntBE(0, 6) }
+  marks.set(hit, mark)
+  return mark
+}
+
+/** Of one standing query, with one for each state: so many states of ten hits are remembered as there are elevens in it. */
+const FORMER_MARKS_MAX = 220

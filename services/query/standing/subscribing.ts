@@ -36,11 +36,11 @@ export async function subscribe(
     const { resume, minIntervalMs } = message
     let told: State | null = null
     let trouble: string | null = null
-    const seen = resume === undefined ? null : query.seen(resume)
-    if (seen !== null) {
+    const missed = resume === undefined ? null : query.since(resume)
+    if (missed !== null) {
       told = query.state!
-      const { epoch, seq, hits, asOf } = told
-      await send({ type: 'diff', epoch, seq, ops: differenceOf(seen.hits, hits), asOf, recovered: true })
+      const { epoch, seq, asOf } = told
+      await send({ type: 'diff', epoch, seq, ops: missed, asOf, recovered: true })
     }
     for (;;) {
       await query.other(told, trouble, signal)

@@ -1,20 +1,33 @@
 import type { Terms } from '../../../engine/embedder.ts'
+import { VectorRows } from './vector-rows.ts'
 
 /** What of a standing query decides whether a change touches it. */
 export interface Watch {
   readonly tenant: string
-  /** Documents that are in one of its lists, or that it asks about. */
-  readonly keys: ReadonlySet<string>
+  /** Documents that are in one of its lists, or that it asks about; one may be named twice. */
+  readonly keys: readonly string[]
   /** Its vector, and the score from which on a chunk comes into its list of nearest ones; null: it has no such list. */
   readonly dense: { readonly vector: Float32Array; readonly scoreMin: number } | null
-  /** The terms that it looks for; empty: it has no such list. */
+  /** null: it has no list of what has its terms. */
+  readonly keyword: KeywordWatch | null
+  /** Whether it may be shown the document, as it is now, and asks for such a one. */
+  admits(document: ChangedDocument): boolean
+}
+
+export interface KeywordWatch {
   readonly terms: Uint32Array
+  /** How much each weighs, infinite where that is not known; none where any score comes in. */
+  readonly weights: Float64Array
+  /** From which score on a chunk comes into its list. */
+  readonly scoreMin: number
 }
 
 /** A document as the index has it from now on. */
 export interface ChangedDocument {
   readonly tenant: string
   readonly key: string
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly acl: readonly string[] | null
   /** None where it is deleted. */
   readonly chunks: readonly { readonly vector: Float32Array; readonly terms: Terms }[]
 }
@@ -23,20 +36,20 @@ export interface ChangedDocument {
  * Which standing queries a change touches: those that have the document in one of their lists, and those into whose lists one of
  * its chunks may come now. Some may be named in vain, none is left out.
  *
- * Nearness is found by brute force, over one matrix of all vectors of a tenant. Which score a chunk has for terms depends on all documents,
- * so that one common term is enough to be touched.
+ * Nearness is found by brute force, over one matrix of all vectors of a tenant; terms by what has one of them, then by the score that
+ * they give, at what they weighed when the standing query was evaluated.
  */
 export class TouchIndex<Id> {
   readonly #dimensions: number
   readonly #tenants = new Map<string, OfTenant<Id>>()
-  readonly #watches = new Map<Id, Watch>()
+  readonly #tenantOf = new Map<Id, string>()
 
   constructor(dimensions: number) {
     this.#dimensions = dimensions
   }
 
   get size(): number {
-    return this.#watches.size
+    return this.#tenantOf.size
   }
 
   has(tenant: string): boolean {
@@ -44,124 +57,168 @@ export class TouchIndex<Id> {
   }
 
   set(id: Id, watch: Watch): void {
-    this.delete(id)
-    this.#watches.set(id, watch)
+    if (this.#tenantOf.has(id) && this.#tenantOf.get(id) !== watch.tenant) this.delete(id)
     let own = this.#tenants.get(watch.tenant)
     if (own === undefined) {
-      own = { keys: new Map(), terms: new Map(), rows: new Rows(this.#dimensions) }
+      own = new OfTenant(this.#dimensions)
       this.#tenants.set(watch.tenant, own)
     }
-    for (const key of watch.keys) add(own.keys, key, id)
-    for (const term of watch.terms) add(own.terms, term, id)
-    if (watch.dense !== null) own.rows.set(id, watch.dense.vector, watch.dense.scoreMin)
+    this.#tenantOf.set(id, watch.tenant)
+    own.set(id, watch)
   }
 
   delete(id: Id): void {
-    const watch = this.#watches.get(id)
-    if (watch === undefined) return
-    this.#watches.delete(id)
-    const own = this.#tenants.get(watch.tenant)!
-    for (const key of watch.keys) remove(own.keys, key, id)
-    for (const term of watch.terms) remove(own.terms, term, id)
-    own.rows.delete(id)
-    if (own.keys.size + own.terms.size + own.rows.size === 0) this.#tenants.delete(watch.tenant)
+    const tenant = this.#tenantOf.get(id)
+    if (tenant === undefined) return
+    this.#tenantOf.delete(id)
+    const own = this.#tenants.get(tenant)!
+    own.delete(id)
+    if (own.size === 0) this.#tenants.delete(tenant)
   }
 
-  touchedBy({ tenant, key, chunks }: ChangedDocument): Set<Id> {
-    const own = this.#tenants.get(tenant)
-    if (own === undefined) return new Set()
-    const touched = new Set(own.keys.get(key))
-    for (const { vector, terms } of chunks) {
-      own.rows.near(vector, touched)
-      for (const term of terms.indices) for (const id of own.terms.get(term) ?? []) touched.add(id)
-    }
-    return touched
+  touchedBy(document: ChangedDocument): Set<Id> {
+    return this.#tenants.get(document.tenant)?.touchedBy(document) ?? new Set()
+  }
+
+  /** Whether it touches this one. */
+  touches(id: Id, document: ChangedDocument): boolean {
+    return this.#tenantOf.get(id) === document.tenant && this.#tenants.get(document.tenant)!.touches(id, document)
   }
 }
 
-interface OfTenant<Id> {
-  readonly keys: Map<string, Set<Id>>
-  readonly terms: Map<number, Set<Id>>
-  readonly rows: Rows<Id>
+/** The standing queries, numbered, that have a document in one of their lists, or one of the terms. */
+interface Posting {
+  readonly name: string | number
+  readonly rows: number[]
 }
 
-function add<K, Id>(sets: Map<K, Set<Id>>, key: K, id: Id): void {
-  const present = sets.get(key)
-  if (present === undefined) sets.set(key, new Set([id]))
-  else present.add(id)
+interface Row<Id> {
+  readonly id: Id
+  watch: Watch
+  keys: readonly Posting[]
 }
 
-function remove<K, Id>(sets: Map<K, Set<Id>>, key: K, id: Id): void {
-  const present = sets.get(key)
-  present?.delete(id)
-  if (present?.size === 0) sets.delete(key)
-}
-
-/** Vectors side by side in one block of memory, without gaps: what is deleted gives its row to the last. */
-class Rows<Id> {
-  readonly #dimensions: number
-  #matrix: Float32Array
-  #scoresMin: Float64Array
-  readonly #ids: Id[] = []
+class OfTenant<Id> {
+  readonly #rows: (Row<Id> | null)[] = []
+  readonly #free: number[] = []
   readonly #rowOf = new Map<Id, number>()
+  readonly #keys = new Map<string | number, Posting>()
+  readonly #terms = new Map<string | number, Posting>()
+  readonly #vectors: VectorRows
 
   constructor(dimensions: number) {
-    this.#dimensions = dimensions
-    this.#matrix = new Float32Array(dimensions * ROWS_FIRST)
-    this.#scoresMin = new Float64Array(ROWS_FIRST)
+    this.#vectors = new VectorRows(dimensions)
   }
 
   get size(): number {
-    return this.#ids.length
+    return this.#rowOf.size
   }
 
-  set(id: Id, vector: Float32Array, scoreMin: number): void {
-    const row = this.#rowOf.get(id) ?? this.#added(id)
-    this.#matrix.set(vector, row * this.#dimensions)
-    this.#scoresMin[row] = scoreMin - ROUNDING
+  set(id: Id, watch: Watch): void {
+    const row = this.#rowOf.get(id) ?? this.#added(id, watch)
+    const present = this.#rows[row]!
+    const termsBefore = present.watch.keyword?.terms
+    if (watch.keyword?.terms !== termsBefore) {
+      for (const term of termsBefore ?? []) remove(this.#terms, term, row)
+      for (const term of watch.keyword?.terms ?? []) add(this.#terms, term, row)
+    }
+    const names = new Set(watch.keys)
+    const left = present.keys.filter(({ name }) => !names.delete(name as string))
+    const stayed = left.length === 0 ? present.keys : present.keys.filter((posting) => !left.includes(posting))
+    for (const { name } of left) remove(this.#keys, name, row)
+    if (left.length > 0 || names.size > 0)
+      present.keys = [...stayed, ...Array.from(names, (name) => add(this.#keys, name, row))]
+    // Its keys are held by those that share them.
+    present.watch = { ...watch, keys: NO_KEYS }
+    if (watch.dense === null) this.#vectors.clear(row)
+    else this.#vectors.set(row, watch.dense.vector, watch.dense.scoreMin)
   }
 
   delete(id: Id): void {
-    const row = this.#rowOf.get(id)
-    if (row === undefined) return
-    const last = this.#ids.length - 1
-    const moved = this.#ids[last]!
-    this.#matrix.copyWithin(row * this.#dimensions, last * this.#dimensions, (last + 1) * this.#dimensions)
-    this.#scoresMin[row] = this.#scoresMin[last]!
-    this.#ids[row] = moved
-    this.#rowOf.set(moved, row)
-    this.#ids.pop()
+    const row = this.#rowOf.get(id)!
+    const { watch, keys } = this.#rows[row]!
+    for (const { name } of keys) remove(this.#keys, name, row)
+    for (const term of watch.keyword?.terms ?? []) remove(this.#terms, term, row)
+    this.#vectors.clear(row)
     this.#rowOf.delete(id)
+    this.#rows[row] = null
+    this.#free.push(row)
   }
 
-  /** Adds those to whom the vector is as near as what is last in their list. */
-  near(vector: Float32Array, touched: Set<Id>): void {
-    const dimensions = this.#dimensions
-    const matrix = this.#matrix
-    for (let row = 0, at = 0; row < this.#ids.length; row++, at += dimensions) {
-      let score = 0
-      for (let i = 0; i < dimensions; i++) score += matrix[at + i]! * vector[i]!
-      // Said this way round so that a score that is no number touches.
-      if (!(score < this.#scoresMin[row]!)) touched.add(this.#ids[row]!)
+  touchedBy(document: ChangedDocument): Set<Id> {
+    const touched = new Set<Id>()
+    for (const row of this.#keys.get(document.key)?.rows ?? []) touched.add(this.#rows[row]!.id)
+    const mayTouch = (row: number): void => {
+      const { id, watch } = this.#rows[row]!
+      if (!touched.has(id) && watch.admits(document)) touched.add(id)
     }
+    for (const { vector, terms } of document.chunks) {
+      this.#vectors.near(vector, mayTouch)
+      const weightOf = weightsIn(terms)
+      const seen = new Set<number>()
+      for (const term of terms.indices) for (const row of this.#terms.get(term)?.rows ?? []) seen.add(row)
+      for (const row of seen) if (comesIn(this.#rows[row]!.watch.keyword!, weightOf)) mayTouch(row)
+    }
+    return touched
   }
 
-  #added(id: Id): number {
-    const row = this.#ids.length
-    if (row === this.#scoresMin.length) {
-      const matrix = new Float32Array(this.#matrix.length * 2)
-      matrix.set(this.#matrix)
-      this.#matrix = matrix
-      const scoresMin = new Float64Array(this.#scoresMin.length * 2)
-      scoresMin.set(this.#scoresMin)
-      this.#scoresMin = scoresMin
-    }
-    this.#ids.push(id)
+  touches(id: Id, document: ChangedDocument): boolean {
+    const row = this.#rowOf.get(id)!
+    const { watch, keys } = this.#rows[row]!
+    if (keys.some(({ name }) => name === document.key)) return true
+    const { keyword } = watch
+    return (
+      document.chunks.some(
+        ({ vector, terms }) =>
+          (watch.dense !== null && this.#vectors.isNear(row, vector)) ||
+          (keyword !== null && comesIn(keyword, weightsIn(terms))),
+      ) && watch.admits(document)
+    )
+  }
+
+  #added(id: Id, watch: Watch): number {
+    const row = this.#free.pop() ?? this.#rows.length
+    this.#rows[row] = { id, watch: { ...watch, keyword: null }, keys: [] }
     this.#rowOf.set(id, row)
     return row
   }
 }
 
-const ROWS_FIRST = 16
-/** More than the sums of two programs over the same unit vectors differ by. */
-const ROUNDING = 1e-4
+const weightsIn = ({ indices, values }: Terms): ReadonlyMap<number, number> =>
+  new Map(Array.from(indices, (term, i) => [term, values[i]!]))
+
+/** Whether a chunk with terms of this weight scores as much as what is last in the list, or nearly. */
+function comesIn({ terms, weights, scoreMin }: KeywordWatch, weightOf: ReadonlyMap<number, number>): boolean {
+  let score = 0
+  let shares = false
+  for (const [i, term] of terms.entries()) {
+    const weight = weightOf.get(term)
+    if (weight === undefined) continue
+    if (scoreMin === Number.NEGATIVE_INFINITY) return true
+    shares = true
+    score += weights[i]! * weight
+  }
+  return shares && !(score * DRIFT < scoreMin)
+}
+
+function add(postings: Map<string | number, Posting>, name: string | number, row: number): Posting {
+  const present = postings.get(name)
+  if (present !== undefined) {
+    present.rows.push(row)
+    return present
+  }
+  const posting = { name, rows: [row] }
+  postings.set(name, posting)
+  return posting
+}
+
+function remove(postings: Map<string | number, Posting>, name: string | number, row: number): void {
+  const { rows } = postings.get(name)!
+  const last = rows.pop()!
+  if (last !== row) rows[rows.indexOf(row)] = last
+  if (rows.length === 0) postings.delete(name)
+}
+
+const NO_KEYS: readonly string[] = []
+/** What terms weigh moves with every write. Where it has moved by more than this since the evaluation, what was overlooked is found when all are renewed. */
+const DRIFT = 1.1
