@@ -9,6 +9,8 @@ export interface BenchContext {
   readonly rounds: number
   /** Documents of a bulk round. */
   readonly documents: number
+  /** Standing queries. */
+  readonly standing: number
   /** Threads that embed, on both sides of a comparison. */
   readonly threads: number
   readonly stack: Stack

@@ -17,6 +17,8 @@ import { openPlatform } from './platform.ts'
 import { queries } from './queries.ts'
 import { redelivery } from './redelivery.ts'
 import { type Report, table } from './report.ts'
+import { search } from './search.ts'
+import { standing } from './standing.ts'
 import { tenants } from './tenants.ts'
 import { throughput } from './throughput.ts'
 
@@ -32,6 +34,8 @@ const benches: Readonly<Record<string, Bench>> = {
   gateway,
   tenants,
   'noisy-tenant': noisyTenant,
+  search,
+  standing,
 }
 
 const { values: flags, positionals } = parseArgs({
@@ -39,6 +43,7 @@ const { values: flags, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     documents: { type: 'string', default: '3000' },
+    standing: { type: 'string', default: '10000' },
     threads: { type: 'string', default: String(cpus().length) },
     json: { type: 'string' },
     profile: { type: 'string' },
@@ -49,6 +54,7 @@ const { values: flags, positionals } = parseArgs({
 const usage = `node bench/main.ts [${Object.keys(benches).join(' | ')}]…   all of them if none is named
   --rounds 3        rounds of each, the sides of a comparison in turn within a round
   --documents 3000  documents of a bulk round
+  --standing 10000  standing queries
   --threads ${cpus().length}       threads that embed
   --json FILE       writes the report there
   --profile DIR     writes the CPU profiles of the roles there
@@ -69,6 +75,7 @@ const code = await runStack({ ...settings, parts: ['kafka', 'registry', 'qdrant'
   const options = {
     rounds: Number(flags.rounds),
     documents: Number(flags.documents),
+    standing: Number(flags.standing),
     threads: Number(flags.threads),
     say: (text: string) => process.stderr.write(`  ${text}\n`),
   }

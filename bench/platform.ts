@@ -13,6 +13,7 @@ import { partitionOf } from '../streams/partitioner.ts'
 import { confluentRegistry } from '../streams/registry.ts'
 import { avroSerde } from '../streams/serde.ts'
 import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
+import { type Held, heldBy } from './inspector.ts'
 import { type Usage, usageOf } from './usage.ts'
 
 /** A worker and a query service on topics of their own, as they are started in earnest, and what is needed to drive and watch them. */
@@ -31,6 +32,10 @@ export interface Platform extends AsyncDisposable {
   usage(): { readonly worker: Usage; readonly query: Usage }
   /** The sum of a metric of the worker's over its labels that match. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  /** The same of the query service's. */
+  queryMetric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  /** What the query service holds, garbage collected. */
+  queryHolds(): Promise<Held>
   /** A query service more, for signed principals: where it is, and what the gateway would sign for a key of the tenant. */
   door(): Promise<{ readonly url: string; sign(tenant: string): Record<string, string> }>
   stopWorker(): Promise<void>
@@ -78,7 +83,9 @@ export async function openPlatform(
     name: `${name}-${run}`,
     args: [...profiled, ...args],
   })
-  const [worker, query] = roles(env).map(ours) as readonly Role[] as [Role, Role]
+  const [worker, plainQuery] = roles(env).map(ours) as readonly Role[] as [Role, Role]
+  const inspectPort = stack.ports.query + INSPECT_PORT_ABOVE
+  const query = { ...plainQuery, args: [`--inspect=127.0.0.1:${inspectPort}`, ...plainQuery.args] }
   await Promise.all([stack.startRole(worker), stack.startRole(query)])
 
   const broker = kafkaBroker({ brokers: [stack.urls.kafka], clientId: 'freshet-bench', log: () => {} })
@@ -136,10 +143,9 @@ export async function openPlatform(
       return { worker: pidOf(worker), query: pidOf(query) }
     },
     usage: () => ({ worker: usageOf(pidOf(worker)), query: usageOf(pidOf(query)) }),
-    async metric(metricName, labels = {}) {
-      const response = await fetch(`http://127.0.0.1:${stack.ports.workerMetrics}/metrics`)
-      return sumOf(await response.text(), metricName, labels)
-    },
+    metric: (metricName, labels = {}) => metricAt(stack.ports.workerMetrics, metricName, labels),
+    queryMetric: (metricName, labels = {}) => metricAt(stack.ports.queryMetrics, metricName, labels),
+    queryHolds: () => heldBy(inspectPort),
     stopWorker: () => stack.part(worker.name).kill('SIGTERM'),
     startWorker: () => stack.part(worker.name).restart(),
     async [Symbol.asyncDispose]() {
@@ -161,6 +167,7 @@ export async function openPlatform(
 let platforms = 0
 /** From the query service's port to one that nobody of the stack has. */
 const DOOR_PORTS_ABOVE = 6
+const INSPECT_PORT_ABOVE = 8
 
 /** The engine in this process, for what is measured alone. Idle, it costs nothing. */
 export function ownEngine(stack: Stack, workers: number): Promise<Engine> {
@@ -222,6 +229,11 @@ async function followReceipts(
           }),
   }
   return { receipts, close: () => tail.close() }
+}
+
+async function metricAt(port: number, name: string, labels: Readonly<Record<string, string>>): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+  return sumOf(await response.text(), name, labels)
 }
 
 function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number {

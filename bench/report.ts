@@ -21,6 +21,21 @@ export interface Report {
   readonly benches: BenchReport[]
 }
 
+/** Figures as they are measured: by name, in the order in which they came first. */
+export class Figures {
+  readonly #values = new Map<string, { readonly unit: string; readonly values: number[] }>()
+
+  add(name: string, unit: string, value: number): void {
+    const present = this.#values.get(name)
+    if (present === undefined) this.#values.set(name, { unit, values: [value] })
+    else present.values.push(value)
+  }
+
+  all(): Figure[] {
+    return [...this.#values].map(([name, each]) => ({ name, ...each }))
+  }
+}
+
 /** The figures for people: median, least and most, aim. */
 export function table({ name, load, figures }: BenchReport): string {
   const rows = figures.map((figure) => {
