@@ -37,5 +37,11 @@ test('a client in another language walks the whole protocol from its page alone,
     delete: ['deleted'],
     undeclared: [],
     closed: 1000,
+    put: [200, true],
+    'put is found': ['birds/wren & co'],
+    'delete by address': [200, 'deleted'],
+    bulk: [200, { through: 2002, written: 2000, deleted: 1, faulty: 1 }, [1001]],
+    'bulk is there': [200, true, true],
+    'said twice': 'bad_request',
   })
 })

@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { errors } from 'undici'
 import { Buckets } from '../limits.ts'
 import { PRINCIPAL_HEADER, type Principal, principalSigner } from '../principal.ts'
+import { STREAMED_MS_MAX } from './bounds.ts'
 import type { Pools } from './pools.ts'
 import { Refusal } from './refusal.ts'
 import type { Route } from './routes.ts'
@@ -20,7 +21,8 @@ export interface Asked {
   /** With the query string. */
   readonly url: string
   readonly headers: IncomingHttpHeaders
-  readonly body: Buffer | undefined
+  /** A stream is read once: what comes of it is not asked for again. */
+  readonly body: Buffer | Readable | undefined
   readonly requestId: string
   readonly signal: AbortSignal
 }
@@ -66,7 +68,9 @@ export class Forwarder {
             'x-request-id': asked.requestId,
             [PRINCIPAL_HEADER]: this.#sign(principal, now()),
           },
-          ...(asked.body !== undefined && asked.body.length > 0 && { body: asked.body }),
+          ...(hasBody(asked) && { body: asked.body }),
+          // A service that takes its time with a body is not one that does not answer.
+          ...(asked.body instanceof Readable && { headersTimeout: STREAMED_MS_MAX }),
           signal: asked.signal,
         })
         // A 504 of a service is its answer: what the caller would wait for did not come in the time that the caller gave.
@@ -82,7 +86,8 @@ export class Forwarder {
       } catch (error) {
         end(!asked.signal.aborted)
         if (asked.signal.aborted) throw error
-        const sent = !(error instanceof errors.ConnectTimeoutError || isRefused(error))
+        const sent =
+          asked.body instanceof Readable || !(error instanceof errors.ConnectTimeoutError || isRefused(error))
         // Whoever has waited that long is not to wait as long again.
         const isLate = error instanceof errors.HeadersTimeoutError
         if (isLate || !this.#mayRepeat(route, attempts, sent)) throw failure(route, error)
@@ -97,6 +102,8 @@ export class Forwarder {
     return this.#budget.take(to, 1, RETRIES, this.#ports.now()).admitted
   }
 }
+
+const hasBody = ({ body }: Asked): boolean => body instanceof Readable || (body !== undefined && body.length > 0)
 
 /** Only what is named goes through: no credential, no address, nothing that claims to be us. */
 const PASSED_ON = [

@@ -5,6 +5,10 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** As Fastify has it; a star at the end stands for anything. */
   readonly path: string
+  /** What stands for the star is one name, in which an encoded slash is a slash. */
+  readonly endsInId: boolean
+  /** The body is passed on as it comes, however long it is; everything else is held whole first. */
+  readonly streamed: boolean
   readonly to: UpstreamRole
   /** One of these is needed. */
   readonly scopes: readonly Scope[]
@@ -27,13 +31,19 @@ const route = (
     repeatable = method === 'GET',
     errors = 'problem',
     forOperators = false,
-  }: Partial<Pick<Route, 'repeatable' | 'errors' | 'forOperators'>> = {},
-): Route => ({ method, path, to, scopes, forOperators, repeatable, errors })
+    endsInId = false,
+    streamed = false,
+  }: Partial<Pick<Route, 'repeatable' | 'errors' | 'forOperators' | 'endsInId' | 'streamed'>> = {},
+): Route => ({ method, path, to, scopes, forOperators, repeatable, errors, endsInId, streamed })
 
 export const routes: readonly Route[] = [
   route('POST', '/v1/search', 'query', ['search'], { repeatable: true }),
   route('GET', '/v1/subscribe', 'query', ['subscribe']),
   route('POST', '/v1/documents', 'query', ['publish']),
+  route('POST', '/v1/documents/bulk', 'query', ['publish'], { streamed: true }),
+  // Repeated by us, it could come after what somebody else has written since.
+  route('PUT', '/v1/documents/*', 'query', ['publish'], { endsInId: true }),
+  route('DELETE', '/v1/documents/*', 'query', ['publish'], { endsInId: true }),
   route('POST', '/v1/wait', 'query', ['search', 'publish'], { repeatable: true }),
   route('GET', '/v1/admin/keys', 'admin', ['admin']),
   route('POST', '/v1/admin/keys', 'admin', ['admin']),

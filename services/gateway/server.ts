@@ -1,13 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
+import type { Readable } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { PageFile } from '../../console/bundle.ts'
 import type { Principal } from '../principal.ts'
 import type { Access, Admitted } from './access.ts'
 import type { Admission } from './admission.ts'
-import { type Bounds, boundConnections, boundsOfHttp, checkPath, KEEP_ALIVE_MS, LargeBodies } from './bounds.ts'
+import {
+  type Bounds,
+  boundArrival,
+  boundConnections,
+  boundsOfHttp,
+  checkPath,
+  KEEP_ALIVE_MS,
+  LargeBodies,
+  streamedBody,
+  throwAwayRest,
+} from './bounds.ts'
 import type { Certificate } from './certificate.ts'
 import { serveConsole } from './console.ts'
 import type { Forwarder } from './forward.ts'
@@ -75,6 +86,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.addHook('onRequest', async (request) => {
     seen.set(request, { began: performance.now(), principal: null, origin: null, attempts: 0, code: 'ok' })
+    if (!streamed.has(request.routeOptions.url ?? '')) boundArrival(server, request, bounds)
   })
   app.addHook('onResponse', async (request, reply) => {
     const { began, principal, origin, attempts, code } = seen.get(request)!
@@ -92,6 +104,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
       attempts,
     })
   })
+  const streamed = new Set(routes.filter((route) => route.streamed).map(({ path }) => path))
   const shapes = new Map(routes.map(({ path, errors }) => [path, errors]))
   const failed = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
     const refusal = asRefusal(error)
@@ -108,7 +121,14 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
 
   for (const route of routes) {
     const pools = ports.pools.get(route.to)
-    if (pools !== undefined) serve(route, pools)
+    if (pools === undefined) continue
+    if (!route.streamed) serve(app, route, pools)
+    else
+      app.register(async (apart) => {
+        apart.removeAllContentTypeParsers()
+        apart.addContentTypeParser('*', (request, _body, done) => done(null, streamedBody(server, request, bounds)))
+        serve(apart, route, pools)
+      })
   }
   // Who cannot open a WebSocket hears why, which the handshake does not say.
   app.get(SOCKET_PATH, async (request) => {
@@ -137,22 +157,23 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
     },
   }
 
-  function serve(route: Route, pools: Pools): void {
-    app.route({
+  function serve(at: FastifyInstance, route: Route, pools: Pools): void {
+    at.route({
       method: route.method,
       url: route.path,
       // Before the body is read.
       onRequest: async (request, reply) => {
         const { admission } = ports
-        checkPath(request.url)
+        checkPath(request.url, route)
         admission.checkOrigin(request.headers)
         const principal = await admission.principal(request.headers, request.socket.remoteAddress ?? '')
         seen.get(request)!.principal = principal
         admission.checkScope(principal, route.scopes)
         if (route.forOperators) admission.checkOperator(principal)
         reply.headers(admission.take(principal))
-        large.admit(request, reply)
+        if (!route.streamed) large.admit(request, reply)
       },
+      onResponse: async (request) => throwAwayRest(request),
       handler: async (request, reply) => {
         const left = new AbortController()
         // Who has had the whole answer has not left.
@@ -162,7 +183,7 @@ export function gatewayServer(ports: ServerPorts): GatewayServer {
           method: route.method,
           url: request.url,
           headers: request.headers,
-          body: request.body as Buffer | undefined,
+          body: request.body as Buffer | Readable | undefined,
           requestId: request.id,
           signal: left.signal,
         })
@@ -181,7 +202,6 @@ function fastify(bounds: Bounds, certificate: Certificate | null): FastifyInstan
     ...(certificate !== null && { https: certificate.present }),
     http: boundsOfHttp(bounds),
     bodyLimit: bounds.bodyBytesMax,
-    requestTimeout: bounds.requestTimeoutMs,
     connectionTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     exposeHeadRoutes: false,

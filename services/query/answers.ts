@@ -67,6 +67,22 @@ export const searchAnswer = z.strictObject({
 export const waitAnswer = z.strictObject({ documents: z.array(outcome), asOf })
 export const publishAnswer = z.strictObject({ token: z.string(), documents: z.array(outcome).optional() })
 
+/** Of `POST /v1/documents/bulk`, also where it went no further. */
+export const bulkAnswer = z.strictObject({
+  through: z
+    .number()
+    .int()
+    .min(0)
+    .describe('Every line up to this, counted from 1, was written or is faulty; none after it was, unless it says so.'),
+  written: z.number().int().min(0).describe('Documents.'),
+  deleted: z.number().int().min(0),
+  faulty: z.number().int().min(0).describe('Lines that were left out.'),
+  faults: z
+    .array(z.strictObject({ line: z.number().int().min(1), id: z.string().optional(), reason: z.string() }))
+    .describe('The first 100 of them.'),
+  token: z.string().describe('Stands for everything up to the last that was written.'),
+})
+
 const state = { epoch: z.string(), seq, asOf }
 export const snapshot = z.strictObject({
   type: z.literal('snapshot'),

@@ -77,6 +77,11 @@ async function drained(response: ServerResponse, clock: Clock, over: AbortContro
 
 /** The fields of `subscribe` as parameters: what is no text there is JSON here. `like` stands for `query.like`. */
 export function subscriptionIn({ url = '', headers }: IncomingMessage): SubscribeMessage {
+  if (headers['x-freshet-after'] !== undefined)
+    throw new OperationError(
+      'bad_request',
+      'x-freshet-after: a standing query has no freshness to wait for; leave it out',
+    )
   const fields: Record<string, unknown> = {}
   for (const [name, value] of new URL(url, 'http://service').searchParams) {
     if (name in fields) throw new OperationError('bad_request', `${name}: is there more than once`)

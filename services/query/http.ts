@@ -1,11 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type pino from 'pino'
+import { Reject, reasonOf } from '../../streams/errors.ts'
+import type { Principal } from '../principal.ts'
+import { answerBulk, BulkRoom } from './bulk-request.ts'
 import type { Callers } from './callers.ts'
 import { asOperationError } from './connection.ts'
 import { streamEvents } from './event-stream.ts'
-import { shapeFault } from './json-shape.ts'
-import { type Operation, type OperationPorts, perform } from './operations.ts'
-import { clientMessage, type ErrorCode, faultsIn, OperationError, SUBPROTOCOL } from './protocol.ts'
+import { problemOf, tell } from './http-answer.ts'
+import { BULK_PATH, DOCUMENTS_PATH, messageIn, operations, publishIn, waitIn } from './http-message.ts'
+import { type needed, type Operation, type OperationPorts, perform } from './operations.ts'
+import { OperationError, SUBPROTOCOL } from './protocol.ts'
 import type { SubscribePorts } from './standing/subscribing.ts'
 
 export interface HttpPorts extends OperationPorts, SubscribePorts {
@@ -16,41 +20,97 @@ export interface HttpPorts extends OperationPorts, SubscribePorts {
   ended(type: string, code: string, ms: number): void
 }
 
-/** The paths that are answered with POST, beside /health. */
-export const operations: Readonly<Record<string, Operation['type']>> = {
-  '/v1/search': 'search',
-  '/v1/documents': 'publish',
-  '/v1/wait': 'wait',
-}
-
 /** Where a standing query is followed, with GET. */
 export const EVENTS_PATH = '/v1/subscribe'
 
-/** The operations of the WebSocket over HTTP: the same fields, one JSON object each way. */
-export function answerHttp(ports: HttpPorts): (request: IncomingMessage, response: ServerResponse) => void {
-  return (request, response) => void answer(request, response, ports)
+/** One way in. */
+interface Way {
+  readonly method: string
+  /** As the gateway has it: a star at the end stands for anything. */
+  readonly path: string
+  /** As metrics call it. */
+  readonly type: string
+  /** Whoever may do this may do it. */
+  readonly needs: keyof typeof needed
+  /** Answers why it went no further, where that was said to the client. */
+  answer(asked: Asked): Promise<string>
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, ports: HttpPorts): Promise<void> {
-  const path = request.url?.split('?')[0] ?? ''
-  const tell = (status: number, body: object, headers: Record<string, string> = {}) => {
-    const type = status >= 400 ? 'application/problem+json' : 'application/json'
-    response.writeHead(status, { 'content-type': type, ...headers }).end(`${JSON.stringify(body)}\n`)
+interface Asked {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly principal: Principal
+  readonly ports: HttpPorts
+  readonly bulks: BulkRoom
+  readonly signal: AbortSignal
+}
+
+const operation =
+  (type: Operation['type'], read: (request: IncomingMessage) => Promise<Operation>): Way['answer'] =>
+  async ({ request, response, principal, ports, signal }) => {
+    const done = await perform(await read(request), principal, ports, { signal })
+    const isAfter = type !== 'publish' && request.headers['x-freshet-after'] !== undefined
+    const waited = isAfter ? waitIn(request.headers) : null
+    tell(response, 200, done, waited === null ? {} : { 'preference-applied': `wait=${waited}` })
+    return 'ok'
   }
+
+const one = {
+  path: `${DOCUMENTS_PATH}*`,
+  type: 'publish',
+  needs: 'publish',
+  answer: operation('publish', publishIn),
+} as const
+
+export const ways: readonly Way[] = [
+  ...Object.entries(operations).map(([path, type]) => {
+    const answer = operation(type, (request) => messageIn(type, request))
+    return { method: 'POST', path, type, needs: type, answer }
+  }),
+  {
+    method: 'POST',
+    path: BULK_PATH,
+    type: 'bulk',
+    needs: 'publish',
+    answer: (asked) => answerBulk(asked, asked.bulks),
+  },
+  { method: 'PUT', ...one },
+  { method: 'DELETE', ...one },
+  {
+    method: 'GET',
+    path: EVENTS_PATH,
+    type: 'subscribe',
+    needs: 'subscribe',
+    async answer({ request, response, principal, ports }) {
+      await streamEvents(request, response, principal, ports)
+      return 'ok'
+    },
+  },
+]
+
+const isAt = (path: string, way: Way): boolean =>
+  way.path.endsWith('*') ? path.startsWith(way.path.slice(0, -1)) : path === way.path
+
+/** The operations of the WebSocket over HTTP: the same fields, one JSON object each way. */
+export function answerHttp(ports: HttpPorts): (request: IncomingMessage, response: ServerResponse) => void {
+  const bulks = new BulkRoom()
+  return (request, response) => void answer(request, response, ports, bulks)
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  ports: HttpPorts,
+  bulks: BulkRoom,
+): Promise<void> {
+  const path = request.url?.split('?')[0] ?? ''
   if (path === '/health') {
     const missing = ports.missing()
-    return tell(missing === null ? 200 : 503, { status: missing ?? 'serving' })
+    return tell(response, missing === null ? 200 : 503, { status: missing ?? 'serving' })
   }
-  const streams = path === EVENTS_PATH && request.method === 'GET'
-  const type = streams ? 'subscribe' : operations[path]
-  if (!streams && (type === undefined || request.method !== 'POST')) {
-    const detail = `POST to ${Object.keys(operations).join(', ')}, GET ${EVENTS_PATH}, or connect with a WebSocket, subprotocol ${SUBPROTOCOL}`
-    if (path === EVENTS_PATH) return tell(405, { status: 405, code: 'method_not_allowed', detail }, { allow: 'GET' })
-    if (type !== undefined) return tell(405, { status: 405, code: 'method_not_allowed', detail }, { allow: 'POST' })
-    if (path === '/' || path === '/v1/ws')
-      return tell(426, { status: 426, code: 'upgrade_required', detail }, { upgrade: 'websocket' })
-    return tell(404, { status: 404, code: 'not_found', detail })
-  }
+  const here = ways.filter((each) => isAt(path, each))
+  const way = here.find(({ method }) => method === request.method)
+  if (way === undefined) return tellNothingHere(response, path, here)
   const left = new AbortController()
   response.once('close', () => left.abort())
   const began = performance.now()
@@ -60,74 +120,26 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
     if (principal === null) throw new OperationError('unauthenticated', 'send a credential')
     if ('status' in principal)
       throw new OperationError(principal.status === 401 ? 'unauthenticated' : 'forbidden', principal.reason)
-    if (type === 'subscribe') return await streamEvents(request, response, principal, ports)
-    const message = messageOf(type!, await bodyOf(request))
-    const done = (await perform(message, principal, ports, { signal: left.signal })) as {
-      token?: string
-      asOf?: { token: string }
-    }
-    const token = done.token ?? done.asOf?.token
-    tell(200, done, token === undefined ? {} : { 'x-freshet-token': token })
+    code = await way.answer({ request, response, principal, ports, bulks, signal: left.signal })
   } catch (error) {
     const told = asOperationError(error, ports.log)
     code = told.code
     if (left.signal.aborted) return
-    const { message: detail, retryAfterMs, retryable, rate } = told
-    const status = statuses[told.code]
-    const again: Record<string, string> =
-      retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }
-    tell(status, { type: 'about:blank', status, code, detail, retryable }, { ...rate, ...again })
+    // Of one document it need not be said which.
+    const cause = way.path === one.path && told.cause instanceof Reject ? reasonOf(told.cause) : told.message
+    const { status, headers, body } = problemOf(told)
+    tell(response, status, { ...body, detail: cause }, headers)
   } finally {
-    ports.ended(type!, code, performance.now() - began)
+    ports.ended(way.type, code, performance.now() - began)
   }
 }
 
-export const statuses: Readonly<Record<ErrorCode, number>> = {
-  bad_request: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  not_found: 404,
-  position_expired: 410,
-  rejected: 422,
-  unsupported: 422,
-  rate_limited: 429,
-  cancelled: 499,
-  internal: 500,
-  unavailable: 503,
-  too_stale: 503,
-  timeout: 504,
+function tellNothingHere(response: ServerResponse, path: string, here: readonly Way[]): void {
+  const all = ways.map(({ method, path }) => `${method} ${path.replace('*', '{id}')}`).join(', ')
+  const detail = `there is ${all}; or connect with a WebSocket, subprotocol ${SUBPROTOCOL}`
+  const say = (status: number, code: string, headers: Record<string, string> = {}) =>
+    tell(response, status, { status, code, detail }, headers)
+  if (here.length > 0) return say(405, 'method_not_allowed', { allow: here.map(({ method }) => method).join(', ') })
+  if (path === '/' || path === '/v1/ws') return say(426, 'upgrade_required', { upgrade: 'websocket' })
+  return say(404, 'not_found')
 }
-
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > BODY_BYTES_MAX)
-      throw new OperationError('bad_request', `the body is larger than ${BODY_BYTES_MAX} bytes`)
-    chunks.push(chunk)
-  }
-  const text = Buffer.concat(chunks).toString('utf8')
-  const fault = shapeFault(text)
-  if (fault !== null) throw new OperationError('bad_request', `the body ${fault}`)
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new OperationError('bad_request', 'the body is not JSON')
-  }
-}
-
-/** As a message of the WebSocket, without `type` and `id`, which HTTP says otherwise. */
-function messageOf(type: Operation['type'], body: unknown): Operation {
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new OperationError('bad_request', 'the body is no JSON object')
-  const own = Object.keys(body).find((name) => name === 'type' || name === 'id')
-  if (own !== undefined) throw new OperationError('bad_request', `${own} is not a field of this body; leave it out`)
-  const message = { ...body, type, id: 'http' }
-  const parsed = clientMessage.safeParse(message)
-  if (!parsed.success) throw new OperationError('bad_request', faultsIn(parsed.error, message))
-  return parsed.data as Operation
-}
-
-/** One document of 16 MiB, and the rest. */
-const BODY_BYTES_MAX = 17 * 1024 * 1024

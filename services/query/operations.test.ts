@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { routes, SOCKET_SCOPES } from '../gateway/routes.ts'
 import { noOwnLimits, type Principal, type Scope, scopes } from '../principal.ts'
-import { EVENTS_PATH, operations } from './http.ts'
+import { ways } from './http.ts'
 import { needed, type Operation, type OperationPorts, perform } from './operations.ts'
 import { clientMessage, type SubscribeMessage } from './protocol.ts'
 import { type SubscribePorts, subscribe } from './standing/subscribing.ts'
@@ -45,9 +45,9 @@ test('every set of scopes opens the operations that are declared for it, and no 
 test('the door and the service declare the same operations, with the same scopes', () => {
   const atTheDoor = routes.filter(({ to }) => to === 'query').map(({ method, path, scopes }) => [method, path, scopes])
 
-  const here = Object.entries(operations).map(([path, type]) => ['POST', path, needed[type]])
+  const here = ways.map(({ method, path, needs }) => [method, path, needed[needs]])
 
-  assert.deepEqual(atTheDoor.toSorted(), [...here, ['GET', EVENTS_PATH, needed.subscribe]].toSorted())
+  assert.deepEqual(atTheDoor.toSorted(), here.toSorted())
   const onSockets = Object.values(needed).flat()
   assert.deepEqual(
     onSockets.filter((scope) => !SOCKET_SCOPES.includes(scope)),

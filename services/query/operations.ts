@@ -51,7 +51,7 @@ export async function perform(
       documents: await freshness.after(message.after, message.timeoutMs, principal, signal),
       asOf: freshness.asOf(),
     }
-  checkQuota(quotas.publishing(principal, costOf(message)))
+  checkQuota(quotas.publishing(principal, costOf(message.documents)))
   const token = await publish(message, principal, ports)
   accepted?.(token)
   if (message.ack === 'accepted') return { token }
@@ -61,18 +61,25 @@ export async function perform(
 /** Before any work is done. Throws an `OperationError` for a principal that may not do it, or not now. */
 export function admit(message: Admitted, principal: Principal, quotas: Quotas): void {
   visibilityOf(principal)
-  const scopes = needed[message.type]
-  if (!scopes.some((scope) => principal.scopes.includes(scope)))
-    throw new OperationError('forbidden', `${message.type} needs the scope ${scopes.join(' or ')}`)
+  checkScope(message.type, principal)
   if (message.type !== 'search' && message.type !== 'subscribe') return
   if (typeof message.query === 'string' && message.mode !== 'keyword')
     checkQuota(quotas.searching(principal, tokensIn(Buffer.byteLength(message.query))))
 }
 
+export function checkScope(type: Admitted['type'], principal: Principal): void {
+  const scopes = needed[type]
+  if (!scopes.some((scope) => principal.scopes.includes(scope)))
+    throw new OperationError('forbidden', `${type} needs the scope ${scopes.join(' or ')}`)
+}
+
 function checkQuota(over: OverQuota | null): void {
-  if (over === null) return
+  if (over !== null) throw overQuotaError(over)
+}
+
+export function overQuotaError(over: OverQuota): OperationError {
   const { measure, limit, taken } = over
-  throw new OperationError('rate_limited', `${overQuota(over)}; come back in ${inSeconds(taken.retryAfterMs)}`, {
+  return new OperationError('rate_limited', `${overQuota(over)}; come back in ${inSeconds(taken.retryAfterMs)}`, {
     retryAfterMs: taken.retryAfterMs,
     rate: rateHeaders(nameOf[measure], limit, taken),
   })

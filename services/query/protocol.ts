@@ -33,7 +33,8 @@ const freshness = z.union([
 
 const attribute = z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])
 
-const put = z.strictObject({
+/** A document, as whoever publishes has it. */
+export const put = z.strictObject({
   id: z.string().min(1),
   text: z.string(),
   title: z.string().nullish(),
@@ -44,6 +45,20 @@ const put = z.strictObject({
   acl: z.array(z.string()).nullish(),
 })
 const remove = z.strictObject({ id: z.string().min(1), delete: z.literal(true) })
+
+/** A document, or that one is to be deleted. */
+export const publishItem = z.union([put, remove])
+export type PublishItem = z.infer<typeof publishItem>
+
+/** The one of both that it is meant to be, so that what is wrong can be named. */
+export const itemSchemaOf = (json: unknown): z.ZodType<PublishItem> =>
+  typeof json === 'object' && json !== null && 'delete' in json ? remove : put
+
+/** How long whoever publishes waits for what becomes of it. */
+export const publishWish = {
+  ack: z.enum(['accepted', 'indexed']).default('accepted'),
+  timeoutMs: timeoutMs.default(30_000),
+}
 
 const weight = z.number().min(0).max(1_000)
 
@@ -90,12 +105,8 @@ const subscribe = z.strictObject({
 const publish = z.strictObject({
   type: z.literal('publish'),
   id,
-  documents: z
-    .array(z.union([put, remove]))
-    .min(1)
-    .max(LIMITS.documentsMax),
-  ack: z.enum(['accepted', 'indexed']).default('accepted'),
-  timeoutMs: timeoutMs.default(30_000),
+  documents: z.array(publishItem).min(1).max(LIMITS.documentsMax),
+  ...publishWish,
 })
 
 const wait = z.strictObject({

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { cleanDocument } from '../../processors/clean-text.ts'
 import { checkKey } from '../../processors/document-key.ts'
 import { documents } from '../../schemas/topics.ts'
-import { tokenOf } from '../../search/freshness.ts'
+import { type Positions, tokenOf } from '../../search/freshness.ts'
 import type { NewRecord, Producer } from '../../streams/broker.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import { partitionOf } from '../../streams/partitioner.ts'
@@ -11,7 +11,7 @@ import type { Platform } from '../platform.ts'
 import type { Principal } from '../principal.ts'
 import { type Cost, tokensIn } from '../quotas.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
-import { OperationError, type PublishMessage } from './protocol.ts'
+import { OperationError, type PublishItem, type PublishMessage } from './protocol.ts'
 
 export interface PublishPorts {
   readonly producer: Producer
@@ -27,20 +27,11 @@ export interface PublishPorts {
 export async function publish(
   { documents: items }: PublishMessage,
   by: Principal,
-  { producer, platform, partitions, freshness }: PublishPorts,
+  ports: PublishPorts,
 ): Promise<string> {
-  const { serde, scope, epochs } = platform
-  if (epochs.refusal !== null) throw new OperationError('unavailable', epochs.refusal, { retryAfterMs: 5_000 })
-  const topic = nameIn(scope, documents)
   const records = items.map((item, i): NewRecord => {
-    const key = `${by.tenant}/${item.id}`
     try {
-      checkKey(key)
-      const value =
-        'delete' in item
-          ? null
-          : serde.encode(documents, cleanDocument({ ...emptyFields, ...item, attributes: item.attributes ?? {} }))
-      return { topic, partition: partitionOf(key, partitions), key, value, headers: { traceparent: newTrace() } }
+      return recordOf(item, by, ports)
     } catch (error) {
       if (!(error instanceof Reject)) throw error
       throw new OperationError(
@@ -50,8 +41,31 @@ export async function publish(
       )
     }
   })
+  return tokenOf(await write(records, by, ports))
+}
+
+/** Checked and cleaned. Throws `Reject` for what can never be indexed. */
+export function recordOf(item: PublishItem, { tenant }: Principal, { platform, partitions }: PublishPorts): NewRecord {
+  const { serde, scope } = platform
+  const key = `${tenant}/${item.id}`
+  checkKey(key)
+  const value =
+    'delete' in item
+      ? null
+      : serde.encode(documents, cleanDocument({ ...emptyFields, ...item, attributes: item.attributes ?? {} }))
+  const topic = nameIn(scope, documents)
+  return { topic, partition: partitionOf(key, partitions), key, value, headers: { traceparent: newTrace() } }
+}
+
+/** Resolves with where they lie when Kafka has them. Rejects with an `OperationError`. */
+export async function write(
+  records: readonly NewRecord[],
+  by: Principal,
+  { producer, platform: { epochs }, freshness }: PublishPorts,
+): Promise<Positions> {
+  if (epochs.refusal !== null) throw new OperationError('unavailable', epochs.refusal, { retryAfterMs: 5_000 })
   try {
-    return tokenOf(freshness.wrote(await producer.send(records), by))
+    return freshness.wrote(await producer.send(records), by)
   } catch (error) {
     if (error instanceof Reject) throw new OperationError('rejected', reasonOf(error), { cause: error })
     if (error instanceof Retry)
@@ -64,8 +78,8 @@ export async function publish(
   }
 }
 
-/** What the message brings in. A deletion has no text. */
-export function costOf({ documents: items }: PublishMessage): Cost {
+/** What they bring in. A deletion has no text. */
+export function costOf(items: readonly PublishItem[]): Cost {
   const texts = items.map((item) => ('text' in item ? Buffer.byteLength(item.text) : 0))
   const ids = items.map(({ id }) => Buffer.byteLength(id))
   return {

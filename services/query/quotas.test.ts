@@ -1,23 +1,18 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { documents } from '../../schemas/topics.ts'
-import { localRegistry } from '../../streams/registry.ts'
-import { avroSerde } from '../../streams/serde.ts'
-import { loadConfig, queryConfig } from '../config.ts'
-import type { ControlFollower } from '../control-follower.ts'
-import { noOwnLimits, type Principal } from '../principal.ts'
+import { headersOf, openPublishing, principalOf } from '../../test/query-service.ts'
+import { noOwnLimits } from '../principal.ts'
 import { overQuota } from '../quotas.ts'
-import { type Callers, followCallers } from './callers.ts'
-import { answerHttp, type HttpPorts } from './http.ts'
 import { perform } from './operations.ts'
 import { OperationError } from './protocol.ts'
 
 const text = (id: string, length = 4) => ({ id, text: 'x'.repeat(length) })
-const published = (...documents: readonly object[]) =>
-  ({ type: 'publish', id: 'p', documents, ack: 'accepted', timeoutMs: 0 }) as never
+const published = (...documents: readonly { id: string; text: string }[]) =>
+  ({ type: 'publish', id: 'p', documents, ack: 'accepted', timeoutMs: 0 }) as const
+const publishTo = ({ ports }: Awaited<ReturnType<typeof openPublishing>>, message: ReturnType<typeof published>) =>
+  perform({ ...message, documents: [...message.documents] }, principalOf('acme'), ports, {
+    signal: new AbortController().signal,
+  })
 
 test('documents, bytes and embedded tokens are each refused over their quota, with when to come back, and nothing is written', async () => {
   const refusals: Record<string, number> = {}
@@ -28,14 +23,14 @@ test('documents, bytes and embedded tokens are each refused over their quota, wi
   }
 
   for (const [measure, message] of Object.entries(messages)) {
-    await using fresh = await opened({
+    await using fresh = await openPublishing({
       acme: { documentsPerSecond: 2, bytesPerSecond: 50, embeddedTokensPerMinute: 600 },
     })
-    await fresh.publish('acme', message)
-    const error = await fresh.publish('acme', message).catch((error) => error)
+    await publishTo(fresh, message)
+    const error = await publishTo(fresh, message).catch((error) => error)
     assert.ok(error instanceof OperationError && error.code === 'rate_limited', measure)
     refusals[error.message.replace(/;.*/, '')] = error.retryAfterMs!
-    assert.equal(fresh.sent(), 1, measure)
+    assert.equal(fresh.published().length, message.documents.length, measure)
   }
 
   assert.deepEqual(Object.keys(refusals), [
@@ -47,11 +42,12 @@ test('documents, bytes and embedded tokens are each refused over their quota, wi
 })
 
 test('over HTTP that is a 429 with Retry-After and the quota that it is', async () => {
-  await using world = await opened({ acme: { documentsPerSecond: 1 } })
+  await using world = await openPublishing({ acme: { documentsPerSecond: 1 } })
   const message = JSON.stringify({ documents: [text('a'), text('b')] })
-  await fetch(world.url, { method: 'POST', body: message })
+  const ask = () => fetch(`${world.url}/v1/documents`, { method: 'POST', headers: headersOf('acme'), body: message })
+  await ask()
 
-  const answer = await fetch(world.url, { method: 'POST', body: message })
+  const answer = await ask()
 
   assert.equal(answer.status, 429)
   assert.equal(answer.headers.get('retry-after'), '2')
@@ -63,7 +59,7 @@ test('over HTTP that is a 429 with Retry-After and the quota that it is', async 
 })
 
 test('searches are bounded for the key and for its tenant, and do not spend what documents need', async () => {
-  await using world = await opened({ acme: { embeddedTokensPerMinute: 600 } })
+  await using world = await openPublishing({ acme: { embeddedTokensPerMinute: 600 } })
   const { quotas } = world.callers
   const small = {
     ...principalOf('acme'),
@@ -88,7 +84,7 @@ test('searches are bounded for the key and for its tenant, and do not spend what
 })
 
 test('of several instances each admits its part of a quota', async () => {
-  await using world = await opened({ acme: { documentsPerSecond: 10 } }, { FRESHET_LIMIT_INSTANCES: '4' })
+  await using world = await openPublishing({ acme: { documentsPerSecond: 10 } }, { FRESHET_LIMIT_INSTANCES: '4' })
 
   const over = Array.from({ length: 20 }, () =>
     world.callers.quotas.publishing(principalOf('acme'), { documents: 1, bytes: 1, embeddedTokens: 1 }),
@@ -96,58 +92,3 @@ test('of several instances each admits its part of a quota', async () => {
 
   assert.equal(over.filter((each) => each === null).length, 5)
 })
-
-const principalOf = (tenant: string): Principal => ({
-  tenant,
-  subject: `key:of-${tenant}`,
-  scopes: ['publish'],
-  groups: ['*'],
-  expiresAt: null,
-  limits: noOwnLimits,
-})
-
-/** The real callers and operations, with a `control` that says this, and a producer that only counts. */
-async function opened(quotas: Record<string, object>, env: Record<string, string> = {}) {
-  const scope = { prefix: '', space: '' }
-  const serde = avroSerde(localRegistry(), scope)
-  await serde.register([documents])
-  const settings = loadConfig(queryConfig, {
-    env: { FRESHET_PRINCIPALS: 'signed', FRESHET_INTERNAL_SECRET: 's'.repeat(32), ...env },
-  })
-  const none = { documentsPerSecond: null, bytesPerSecond: null, embeddedTokensPerMinute: null, erasedAt: null }
-  const tenants = new Map(Object.entries(quotas).map(([name, own]) => [`tenants/${name}`, { ...none, ...own }]))
-  const control = {
-    get: (subject: string) => ({ tenant: tenants.get(subject) ?? null }),
-    changed() {},
-    unheardMs: () => 0,
-  } as unknown as ControlFollower
-  const callers: Callers = followCallers(settings, control, () => {})
-  let sends = 0
-  const ports = {
-    callers: { ...callers, of: () => principalOf('acme') },
-    quotas: callers.quotas,
-    platform: { serde, scope, epochs: { refusal: null } },
-    partitions: 1,
-    freshness: { wrote: () => ({ epoch: 1, documents: {} }) },
-    producer: {
-      async send() {
-        sends++
-        return []
-      },
-    },
-    ended() {},
-  } as unknown as HttpPorts
-  const server = createServer(answerHttp(ports)).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    callers,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/documents`,
-    sent: () => sends,
-    publish: (tenant: string, message: never) =>
-      perform(message, principalOf(tenant), ports, { signal: new AbortController().signal }),
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-    },
-  }
-}

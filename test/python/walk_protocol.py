@@ -10,6 +10,9 @@ import argparse
 import asyncio
 import json
 import pathlib
+import urllib.error
+import urllib.parse
+import urllib.request
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -129,6 +132,47 @@ async def _walk(url: str, key: str) -> dict:
         steps["undeclared"] = talk.undeclared
         await connection.close()
         steps["closed"] = connection.close_code
+    steps.update(_walk_http(url.replace("ws", "http", 1).removesuffix("/v1/ws"), key))
+    return steps
+
+
+def _walk_http(base: str, key: str) -> dict:
+    """The part of the page that is headed `Over HTTP`."""
+
+    def ask(method: str, path: str, body: object = None, headers: dict[str, str] | None = None):
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        all_headers = {"x-api-key": key, "content-type": "application/json", **(headers or {})}
+        request = urllib.request.Request(base + path, data, all_headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS_MAX) as answer:
+                return answer.status, json.load(answer), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error), error.headers
+
+    def found(query: str, token: str) -> set[str]:
+        headers = {"x-freshet-after": token, "prefer": "wait=20"}
+        _, answer, told = ask("POST", "/v1/search", {"query": query, "mode": "keyword"}, headers)
+        assert told["preference-applied"] == "wait=20"
+        return {hit["documentId"] for hit in answer["hits"]}
+
+    steps: dict[str, object] = {}
+    path = "/v1/documents/" + urllib.parse.quote("birds/wren & co", safe="")
+    status, put, headers = ask("PUT", path, {"text": "The wren sings loudly."})
+    steps["put"] = [status, headers["x-freshet-token"] == put["token"]]
+    steps["put is found"] = sorted(found("wren", put["token"]))
+    status, deleted, _ = ask("DELETE", path + "?ack=indexed&timeoutMs=20000")
+    steps["delete by address"] = [status, deleted["documents"][0]["outcome"]]
+
+    lines = [{"id": f"bulk/{i}", "text": f"Lark number {i} rises."} for i in range(2_000)]
+    body = "\n".join([*map(json.dumps, lines[:1_000]), "{", *map(json.dumps, lines[1_000:]), '{"id":"bulk/0","delete":true}'])
+    status, bulk, _ = ask("POST", "/v1/documents/bulk", body.encode(), {"content-type": "application/x-ndjson"})
+    counts = {name: bulk[name] for name in ("through", "written", "deleted", "faulty")}
+    steps["bulk"] = [status, counts, [fault["line"] for fault in bulk["faults"]]]
+    waited, _, _ = ask("POST", "/v1/wait", {"after": bulk["token"], "timeoutMs": 60_000})
+    steps["bulk is there"] = [waited, "bulk/0" not in found("lark 0", bulk["token"]), "bulk/1999" in found("1999", bulk["token"])]
+
+    twice = {"query": "x", "freshness": "any"}
+    steps["said twice"] = ask("POST", "/v1/search", twice, {"x-freshet-after": put["token"]})[1]["code"]
     return steps
 
 
