@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Canary, CollectionState, Control } from '../schemas/records.ts'
-import { placeFor, rolesIn, servingIn, spacesKeptIn } from './collections.ts'
+import { placeFor, rolesIn, servingIn, spacesKeptIn, standsFor, tellsRejections } from './collections.ts'
 
 const nothing = Object.fromEntries(
   ['serving', 'space', 'topic', 'deadLetter', 'collection', 'apiKey', 'tenant', 'source'].map((name) => [name, null]),
@@ -42,6 +42,31 @@ test('as long as nothing was decided, the space answers that the platform began 
 
   assert.deepEqual(servingIn(decided, young), { space: 'es_aa', collection: 'p.es_aa' })
   assert.deepEqual(servingIn(control({}), young), { space: 'es_bb', collection: 'p.es_bb' })
+})
+
+test('a space that is only on its way does not tell what it rejects; one that is handed over to does, and so does the former one', () => {
+  const told = (states: Record<string, Partial<Control>>, of = young) =>
+    tellsRejections(control({ serving: servesOld, ...states }), of)
+  const onItsWay = { 'collections/p.es_bb': following('es_bb', { state: 'verified' as const }) }
+  const servesYoung = { serving: { space: 'es_bb', collection: 'p.es_bb', since: null, canary: null } }
+
+  assert.equal(told(onItsWay), false)
+  assert.equal(told(onItsWay, old), true)
+  assert.equal(told({ ...onItsWay, 'collections/p.es_aa': following('es_aa', { behind: 'p.es_bb' }) }), true)
+  assert.equal(told({ ...onItsWay, serving: servesYoung, 'collections/p.es_aa': following('es_aa') }, old), true)
+  assert.equal(told({ ...onItsWay, serving: servesYoung, 'collections/p.es_aa': following('es_aa') }), true)
+})
+
+test('the collection that answers stands for its space, and of another space the last that was begun', () => {
+  const decided = control({
+    serving: servesOld,
+    'collections/p.es_bb.g10': following('es_bb', { state: 'filling' }),
+    'collections/p.es_bb.g9': following('es_bb'),
+    'collections/p.es_aa.g2': following('es_aa', { state: 'filling' }),
+  })
+
+  assert.equal(standsFor(decided, old), 'p.es_aa')
+  assert.equal(standsFor(decided, young), 'p.es_bb.g10')
 })
 
 const canaryOf = (more: Partial<Canary>) => {

@@ -141,4 +141,25 @@ export function rolesIn(control: ControlRecords, scope: Scope): Map<string, Role
   )
 }
 
+/** Of a space that is kept: the collection that stands for it, which is the one that answers, if it is of this space, else the last that was begun. */
+export function standsFor(control: ControlRecords, scope: Scope): string {
+  const roles = [...rolesIn(control, scope).values()]
+  const found = roles.find(({ serving }) => serving) ?? roles.toSorted(byGeneration(scope)).at(-1)
+  return found?.collection ?? firstCollection(scope)
+}
+
+const byGeneration = (scope: Scope) => (a: Role, b: Role) =>
+  (generationOf(a.collection, scope) ?? 0) - (generationOf(b.collection, scope) ?? 0)
+
+/**
+ * Whether a space tells what it rejects: not while it is only on its way. One that is handed over to does already, and the one that
+ * served before still does, so that what the one has passed in silence the other has told; what both tell is one dead letter.
+ */
+export function tellsRejections(control: ControlRecords, scope: Scope): boolean {
+  if (servingIn(control, scope).space === scope.space) return true
+  const own = statesIn(control, scope)
+  const isHandedOverTo = [...allStatesIn(control).values()].some(({ behind }) => behind !== null && own.has(behind))
+  return isHandedOverTo || [...own.values()].some(({ state }) => state === 'following')
+}
+
 const isKeptIn = ({ state }: CollectionState): boolean => state !== 'retiring' && state !== 'removed'

@@ -22,6 +22,8 @@ export interface EmbedPorts {
   readonly decodeDocument: (bytes: Buffer) => Promise<Document>
   readonly counted: (chunks: ChunkCounts) => void
   readonly compare: Compare
+  /** Whether what is rejected becomes a dead letter, too: a space that is only on its way has none of its own. Default: it does. */
+  readonly speaks?: () => boolean
 }
 
 /** Where the vectors of one document came from. */
@@ -43,6 +45,7 @@ export const embedDocuments = processor<EmbedPorts>({
   onReject: 'erase',
   watermark: { kind: 'carried', topic: vectors },
   away: { compare: (compared, { compare }) => compare(compared) },
+  letters: (_, { speaks }) => speaks?.() ?? true,
 
   async process({ records, epoch, signal }, ports) {
     const received = String(ports.now())

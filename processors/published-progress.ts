@@ -1,9 +1,9 @@
 import type { Progress } from '../schemas/records.ts'
 import { progress } from '../schemas/topics.ts'
 import { openTable, type TableOptions } from '../streams/table.ts'
-import { generationOf } from './collections.ts'
+import { generationOf, spaceOfCollection } from './collections.ts'
 
-/** What the collections of a space have published of their progress, followed. */
+/** What all collections, of every space, have published of their progress, followed. */
 export interface PublishedProgress {
   /** Of all collections, what counts about a partition. */
   of(partition: number): readonly Progress[]
@@ -19,6 +19,8 @@ export async function followProgress(
   changed: () => void,
 ): Promise<PublishedProgress> {
   const { scope } = options
+  const isOurs = (collection: string): boolean =>
+    generationOf(collection, scope) !== null || spaceOfCollection(collection, scope.prefix) !== null
   const published = new Map<string, Progress>()
   const talkedOver = new Set<string>()
   const table = await openTable(progress, {
@@ -26,7 +28,7 @@ export async function followProgress(
     changed(key, value) {
       talkedOver.delete(key)
       if (value === undefined) published.delete(key)
-      else if (generationOf(value.collection, scope) !== null) published.set(key, value)
+      else if (isOurs(value.collection)) published.set(key, value)
       changed()
     },
     ignored: (key) => talkedOver.add(key),

@@ -1,7 +1,8 @@
 import type pino from 'pino'
 import type { Engine, Space } from '../engine/embedder.ts'
 import { createEngine } from '../engine/engine.ts'
-import { hashEngine } from '../engine/hash-engine.ts'
+import { type HashVersion, hashEngine, hashVersions } from '../engine/hash-engine.ts'
+import { referenceOf } from '../engine/repository/reference.ts'
 import { embeddingModelIn } from '../engine/repository/repository.ts'
 import { spaceOf } from '../engine/space.ts'
 import { addressesOf, type PlatformConfig } from './config.ts'
@@ -15,18 +16,43 @@ export interface EngineWish {
 
 type EngineConfig = PlatformConfig & { readonly engine: 'model' | 'hash' }
 
+/** A model and its version, as `control` records them of a space. */
+export interface ModelVersion {
+  readonly model: string
+  readonly version: string
+}
+
+export const describeModel = ({ model, version }: ModelVersion): string => `${model}@${version}`
+
+/** The model that the configuration names, with the version that is meant. */
+export function modelIn(config: EngineConfig): ModelVersion {
+  const hash = hashVersionIn(config)
+  if (hash !== null) return { model: 'hash', version: hash }
+  const { name, version } = embeddingModelIn(addressesOf(config).models, config.model)
+  return { model: name, version: String(version) }
+}
+
+/** The configuration, if it named this model. */
+export const configuredFor = <C extends EngineConfig>(config: C, model: ModelVersion): C => ({
+  ...config,
+  engine: model.model === 'hash' ? 'hash' : 'model',
+  model: describeModel(model),
+})
+
 /** The space of the engine that the configuration names, without the engine. */
 export function spaceIn(config: EngineConfig): Space {
-  if (config.engine === 'hash') return hashEngine().space
+  const hash = hashVersionIn(config)
+  if (hash !== null) return hashEngine({ version: hash }).space
   return spaceOf(embeddingModelIn(addressesOf(config).models, config.model))
 }
 
 /** The engine that the configuration names. */
 export async function openEngine(
-  config: { engine: 'model' | 'hash'; model: string },
+  config: Pick<EngineConfig, 'engine' | 'model'>,
   { workers, models, queries, log }: EngineWish,
 ): Promise<Engine> {
-  if (config.engine === 'hash') return hashEngine()
+  const hash = hashVersionIn(config)
+  if (hash !== null) return hashEngine({ version: hash })
   return createEngine({
     model: config.model,
     modelsDir: models,
@@ -34,4 +60,15 @@ export async function openEngine(
     queryWorker: queries ? 'at-start' : 'at-first-query',
     log,
   })
+}
+
+/** null: it is not the engine without a model. That has versions of its own, so that there are two spaces without two models. */
+function hashVersionIn({ engine, model }: Pick<EngineConfig, 'engine' | 'model'>): HashVersion | null {
+  if (engine !== 'hash') return null
+  const { name, version } = referenceOf(model)
+  const wanted = name === 'hash' && version !== null ? String(version) : hashVersions[0]
+  const known = hashVersions.find((each) => each === wanted)
+  if (known === undefined)
+    throw new Error(`the model hash has no version ${wanted}; there are: ${hashVersions.join(', ')}`)
+  return known
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../streams/clock.ts'
 import { Forbidden, Retry, reasonOf } from '../streams/errors.ts'
 import type { Serde } from '../streams/serde.ts'
 import type { StateName } from '../streams/states.ts'
-import type { Scope } from '../streams/topic.ts'
+import type { Scope, Topic } from '../streams/topic.ts'
 import type { PlatformConfig } from './config.ts'
 import { type Epochs, openEpochs } from './epoch.ts'
 import { type Outside, openOutside } from './outside.ts'
@@ -25,8 +25,13 @@ export interface Platform {
 /** Who waits, and where it says so. */
 export type Waiting = Pick<Frame, 'role' | 'log' | 'states' | 'fail'>
 
-/** Waits, and says for what, until Kafka and the registry are there. */
-export async function openPlatform(config: PlatformConfig, space: string, waiting: Waiting): Promise<Platform> {
+/** Waits, and says for what, until Kafka and the registry are there. `topics`: those that are made, and that the serde knows. */
+export async function openPlatform(
+  config: PlatformConfig,
+  space: string,
+  waiting: Waiting,
+  topics: readonly Topic[] = catalogue,
+): Promise<Platform> {
   const { role, log, fail: failed } = waiting
   const scope: Scope = { prefix: config.topicPrefix, space }
   const outside = openOutside(config, {
@@ -38,7 +43,7 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
   const { partitions, replicationFactor } = config
   await persistently('Kafka', waiting, () => broker.admin.ready(READY_MS))
   const plan = { scope, partitions, replicationFactor }
-  await persistently('the schema registry', waiting, () => serde.register(catalogue))
+  await persistently('the schema registry', waiting, () => serde.register(topics))
   await persistently('the topics', waiting, () => orWait(ensureTopics(broker.admin, plan, [control])))
   const epochs = await persistently('the epoch of documents', waiting, () => openEpochs(broker, serde, scope, failed))
   // A `documents` that is gone is not made anew by whoever comes first: its place is for the one that is restored.
@@ -46,7 +51,7 @@ export async function openPlatform(config: PlatformConfig, space: string, waitin
     const { recorded, present } = await epochs.identities()
     if (recorded !== null || present !== null) await orWait(epochs.check())
   })
-  await persistently('the topics', waiting, () => orWait(ensureTopics(broker.admin, plan)))
+  await persistently('the topics', waiting, () => orWait(ensureTopics(broker.admin, plan, topics)))
   await persistently('the epoch of documents', waiting, () => orWait(epochs.check()))
   return {
     outside,

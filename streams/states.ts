@@ -79,6 +79,13 @@ export const stateKinds = {
     advice: 'Start Qdrant, or correct FRESHET_QDRANT_URL.',
     blocking: true,
   },
+  'model-unavailable': {
+    means:
+      'The model of an embedding space cannot be opened: files are missing, or are not what they must be, or it is the model of another space. Nothing is written under that space; the others go on.',
+    advice:
+      'Correct what the detail names (freshet models verify); it is tried again by itself. A candidate can be removed with freshet models abort.',
+    blocking: true,
+  },
   'kafka-unreachable': {
     means: 'Kafka does not answer.',
     advice: 'Start Kafka, or correct FRESHET_KAFKA.',

@@ -30,6 +30,8 @@ export interface Platform extends AsyncDisposable {
   readonly collection: string
   readonly partitions: number
   readonly tenant: string
+  /** Of its processes. */
+  readonly env: Readonly<Record<string, string>>
   readonly urls: { readonly kafka: string; readonly registry: string; readonly qdrant: string }
   readonly broker: Broker
   /** Knows the schemas once a role is ready. */
@@ -143,6 +145,7 @@ export async function openPlatform({
     collection: firstCollection(scope),
     partitions,
     tenant,
+    env: shared,
     urls,
     broker,
     serde,

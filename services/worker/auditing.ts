@@ -11,8 +11,8 @@ import { nameIn } from '../../streams/topic.ts'
 import type { WorkerConfig } from '../config.ts'
 
 export interface Auditing {
-  /** Watches which partitions are ours, and how far behind: those whose documents this worker embeds, so that each is audited once. */
-  watched(observer: Observer): Observer
+  /** Watches which partitions are ours, and how far behind: those whose documents this worker embeds into the space that serves, so that each is audited once. */
+  watched(observer: Observer, space: string): Observer
   /** Begins; resolves at once. Answers what ends it. */
   start(clock: Clock, world: () => Promise<AuditWorld>): () => Promise<void>
 }
@@ -25,41 +25,42 @@ export function auditing(
   >,
   register: Registry,
   log: pino.Logger,
+  serving: () => string,
   now: () => number = Date.now,
 ): Auditing {
   const source = nameIn({ prefix: config.topicPrefix, space: '' }, documents)
-  const lag = new Map<number, number>()
-  const metrics = auditMetrics(register, now)
+  const lagBySpace = new Map<string, Map<number, number>>()
+  const served = (): ReadonlyMap<number, number> => lagBySpace.get(serving()) ?? new Map()
+  const metrics = auditMetrics(register, () => [...served().keys()], now)
   return {
-    watched: (observer) => ({
-      ...observer,
-      moved(event) {
-        observer.moved(event)
-        if (event.processor === embedDocuments.name && event.topic === source && lag.has(event.partition))
-          lag.set(event.partition, event.end - 1 - event.low)
-      },
-      task(event) {
-        observer.task(event)
-        if (event.processor !== embedDocuments.name || event.topic !== source) return
-        if (event.state === 'revoked') {
-          lag.delete(event.partition)
-          metrics.forget(event.partition)
-        } else if (!lag.has(event.partition)) {
-          lag.set(event.partition, 0)
-          metrics.owned(event.partition)
-        }
-      },
-    }),
+    watched(observer, space) {
+      const lag = new Map<number, number>()
+      lagBySpace.set(space, lag)
+      return {
+        ...observer,
+        moved(event) {
+          observer.moved(event)
+          if (event.processor === embedDocuments.name && event.topic === source && lag.has(event.partition))
+            lag.set(event.partition, event.end - 1 - event.low)
+        },
+        task(event) {
+          observer.task(event)
+          if (event.processor !== embedDocuments.name || event.topic !== source) return
+          if (event.state === 'revoked') lag.delete(event.partition)
+          else if (!lag.has(event.partition)) lag.set(event.partition, 0)
+        },
+      }
+    },
     start(clock, world) {
       const closed = new AbortController()
       if (config.auditPointsPerSecondMax === 0) return async () => {}
       const { signal } = closed
       const running = (async () => {
-        const busy = () => [...lag.values()].some((records) => records > BEHIND_RECORDS_MAX)
+        const busy = () => [...served().values()].some((records) => records > BEHIND_RECORDS_MAX)
         let lines = 0
         await auditContinuously({
           world,
-          owned: () => [...lag.keys()],
+          owned: () => [...served().keys()],
           everyMs: config.auditEveryMs,
           repair: config.auditRepair === 'on',
           repairsMax: config.auditRepairsMax,
@@ -95,7 +96,7 @@ const BEHIND_RECORDS_MAX = 256
 /** Findings that are logged of one audit of a partition; the metrics count all. */
 const LINES_MAX = 20
 
-function auditMetrics(register: Registry, now: () => number) {
+function auditMetrics(register: Registry, owned: () => readonly number[], now: () => number) {
   const registers = [register]
   const findings = new Counter({
     name: 'freshet_audit_findings_total',
@@ -120,7 +121,13 @@ function auditMetrics(register: Registry, now: () => number) {
     labelNames: ['partition'],
     registers,
   })
-  const inSyncAt = new Map<number, number>()
+  let inSyncAt = new Map<number, number>()
+  /** Of the partitions that are ours now. */
+  const ages = (): ReadonlyMap<number, number> => {
+    for (const partition of inSyncAt.keys()) if (!owned().includes(partition)) seconds.remove({ partition })
+    inSyncAt = new Map(owned().map((partition) => [partition, inSyncAt.get(partition) ?? now()]))
+    return inSyncAt
+  }
   new Gauge({
     name: 'freshet_audit_in_sync_age_seconds',
     help: 'Since the audit last said that the partition is in sync; until it has, since the partition is this worker’s.',
@@ -128,22 +135,17 @@ function auditMetrics(register: Registry, now: () => number) {
     registers,
     collect() {
       this.reset()
-      for (const [partition, at] of inSyncAt) this.set({ partition }, (now() - at) / 1_000)
+      for (const [partition, at] of ages()) this.set({ partition }, (now() - at) / 1_000)
     },
   })
   return {
-    owned: (partition: number) => inSyncAt.set(partition, now()),
-    forget(partition: number) {
-      inSyncAt.delete(partition)
-      seconds.remove({ partition })
-    },
     found({ kind, state, count }: { kind: string; state: string; count: number }) {
       if (state === 'found') findings.inc({ kind }, count)
       if (state === 'repaired') repaired.inc({ kind }, count)
     },
     audited(partition: number, { inSync, cost }: { inSync: boolean; cost: { points: number; seconds: number } }) {
       points.inc(cost.points)
-      if (!inSyncAt.has(partition)) return
+      if (!ages().has(partition)) return
       seconds.set({ partition }, cost.seconds)
       if (inSync) inSyncAt.set(partition, now())
     },

@@ -113,44 +113,64 @@ export function observed(register: Registry, log: pino.Logger, now: () => number
 /** A retry or two is daily life; after this long the worker says that it is not ready. */
 const WAITING_MS_MIN = 10_000
 
-/** Counts where vectors came from, and what the engine does. */
-export function engineMetrics(register: Registry, engine: Engine): (counts: ChunkCounts) => void {
+/** The engines of a worker, one for each space that is kept, and where vectors came from. */
+export interface EngineMetrics {
+  /** From now on this engine makes the vectors of the space. */
+  opened(space: string, engine: Engine): (counts: ChunkCounts) => void
+  closed(space: string): void
+}
+
+export function engineMetrics(register: Registry): EngineMetrics {
   const registers = [register]
+  const engines = new Map<string, Engine>()
+  const of = ['space', 'model'] as const
+  const labelsOf = (space: string, { space: { model } }: Engine) => ({ space, model })
   const chunks = new Counter({
     name: 'freshet_chunks_total',
     help: 'Chunks by where their vector came from.',
-    labelNames: ['from'],
+    labelNames: ['from', ...of],
     registers,
   })
   new Counter({
     name: 'freshet_embedding_seconds_total',
     help: 'CPU inside the model, over all threads.',
+    labelNames: of,
     registers,
     collect() {
       this.reset()
-      this.inc(engine.stats().runMs / 1_000)
+      for (const [space, engine] of engines) this.inc(labelsOf(space, engine), engine.stats().runMs / 1_000)
     },
   })
   new Counter({
     name: 'freshet_embedded_tokens_total',
     help: 'Tokens given to the model.',
+    labelNames: of,
     registers,
     collect() {
       this.reset()
-      this.inc(engine.stats().tokens)
+      for (const [space, engine] of engines) this.inc(labelsOf(space, engine), engine.stats().tokens)
     },
   })
   new Gauge({
     name: 'freshet_embedding_queue_texts',
     help: 'Texts that wait for the model.',
+    labelNames: of,
     registers,
     collect() {
-      this.set(engine.stats().queued)
+      this.reset()
+      for (const [space, engine] of engines) this.set(labelsOf(space, engine), engine.stats().queued)
     },
   })
-  return ({ embedded, fromCache, fromIndex }) => {
-    chunks.inc({ from: 'model' }, embedded)
-    chunks.inc({ from: 'cache' }, fromCache)
-    chunks.inc({ from: 'index' }, fromIndex)
+  return {
+    opened(space, engine) {
+      engines.set(space, engine)
+      const labels = labelsOf(space, engine)
+      return ({ embedded, fromCache, fromIndex }) => {
+        chunks.inc({ from: 'model', ...labels }, embedded)
+        chunks.inc({ from: 'cache', ...labels }, fromCache)
+        chunks.inc({ from: 'index', ...labels }, fromIndex)
+      }
+    },
+    closed: (space) => void engines.delete(space),
   }
 }

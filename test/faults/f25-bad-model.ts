@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { Distance } from '@qdrant/js-client-grpc'
 import { defaultModel } from '../../engine/repository/catalogue.ts'
 import { folderOf } from '../../engine/repository/repository.ts'
-import { localSettings } from '../../infra/local/settings.ts'
+import { localSettings, repositoryDir } from '../../infra/local/settings.ts'
 import { firstCollection } from '../../processors/collections.ts'
+import { freePort, startProcess } from '../process.ts'
+import { until } from '../until.ts'
 import type { Context, Row } from './row.ts'
 
 /** A worker with a model that is not the model never serves; those that run go on. */
@@ -74,12 +76,34 @@ const faults: Readonly<Record<string, { spoil(folder: string): void; says: RegEx
   },
 }
 
-/** What it says when it ends, instead of becoming ready. */
-async function refusal({ startWorker }: Context, env: Readonly<Record<string, string>>): Promise<string> {
-  return startWorker(env).then(
-    () => 'ready',
-    (error) => String(error),
+/** What it says instead of becoming ready: of its model, as a state, or why it ends. */
+async function refusal({ platform }: Context, env: Readonly<Record<string, string>>): Promise<string> {
+  const port = String(await freePort())
+  await using worker = startProcess('refused worker', process.execPath, ['services/main.ts', 'worker'], {
+    cwd: repositoryDir,
+    env: { ...platform.env, ...env, FRESHET_WORKER_PORT: port },
+  })
+  let said: string | null = null
+  const ended = worker.ended.then((how) => {
+    said = `${how}: ${worker.log()}`
+  })
+  const look = async (): Promise<void> => {
+    const response = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(2_000) })
+    const { states = [] } = (await response.json()) as { states?: { name: string; detail: string }[] }
+    if (response.ok) said = 'ready'
+    else said ??= states.find(({ name }) => name === 'model-unavailable')?.detail ?? null
+  }
+  await until(
+    'the worker is ready, refuses, or ends',
+    async () => {
+      if (said === null) await look().catch(() => {})
+      return said !== null
+    },
+    60_000,
   )
+  await worker.kill('SIGTERM')
+  await ended
+  return said!
 }
 
 /** Under another prefix, so that the collection that is served stays as it is. */
