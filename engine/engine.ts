@@ -16,12 +16,15 @@ export interface EngineOptions extends Omit<LoadOptions, 'folder'> {
 export async function createEngine({ model: reference, modelsDir, ...options }: EngineOptions): Promise<Engine> {
   const model = embeddingModelIn(modelsDir, reference ?? defaultModel)
   const loaded = await loadModel(model, { ...options, folder: folderOf(modelsDir, model) })
-  const { space, fingerprint, tokenizer, promptTokens, embed, stats, close } = loaded
+  const { space, fingerprint, tokenizer, promptTokens, stats, close } = loaded
   return {
     space,
     fingerprint,
     split: (text) => split(text, tokenizer.words, model.maxTokens - promptTokens),
-    embed,
+    async embed(texts, { as, signal }) {
+      const { answers } = await loaded.embed(texts, { as, tooLong: 'cut', signal })
+      return answers.map(({ vector }) => vector)
+    },
     documentTerms,
     queryTerms,
     stats,

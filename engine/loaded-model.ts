@@ -3,16 +3,17 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { Fatal } from '../streams/errors.ts'
-import type { EmbedOptions, EngineStats, Space } from './embedder.ts'
+import type { EngineStats, Space } from './embedder.ts'
 import { environmentOf } from './environment.ts'
 import { fingerprintOf, goldenTexts } from './fingerprint.ts'
-import { createPool, type Pool, type PoolLog } from './pool.ts'
+import type { Provider } from './onnx-session.ts'
+import { createPool, type PoolLog, type Priority } from './pool.ts'
 import type { EmbeddingModel } from './repository/declaration.ts'
 import { type Golden, goldenFault, goldenOf } from './repository/golden.ts'
 import { goldenFile, nameOf, verifyFiles } from './repository/model-files.ts'
 import { spaceOf } from './space.ts'
 import { createTokenizer, type Tokenizer } from './tokenizer.ts'
-import type { WorkerSettings } from './worker.ts'
+import type { Embedded, EmbedItem, WorkerSettings } from './worker.ts'
 
 /** One version of a model with its threads. */
 export interface LoadedModel {
@@ -20,24 +21,44 @@ export interface LoadedModel {
   readonly space: Space
   /** As an `Engine` has it. */
   readonly fingerprint: string
+  /** What it computes on. */
+  readonly provider: string
   readonly tokenizer: Tokenizer
   /** Tokens of the prompt of documents, with the special ones. */
   readonly promptTokens: number
-  embed(texts: readonly string[], options: EmbedOptions): Promise<readonly Float32Array[]>
+  embed(texts: readonly string[], options: EmbeddingOptions): Promise<Embedding>
   stats(): EngineStats
   /** Ends the threads: what a session of the runtime leaks goes with them. */
   close(): Promise<void>
 }
 
+export interface EmbeddingOptions {
+  /** Chooses the prompt. */
+  readonly as: 'document' | 'query'
+  /** Default: a query is interactive, a document bulk. */
+  readonly priority?: Priority
+  /** `cut`: of a text that is too long its start decides; `refuse`: it is at fault, with how long it is. */
+  readonly tooLong: 'cut' | 'refuse'
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Embedding {
+  readonly answers: readonly Embedded[]
+  /** Until a thread took the first text, ms. */
+  readonly queueMs: number
+}
+
 export interface LoadOptions {
   /** Holds the version's files. */
   readonly folder: string
-  /** Threads for documents, each with its own copy of the model; one per core by default. With 0 the thread for queries does it all. */
+  /** Threads for everything, each with its own copy of the model; one per core by default. With 0 the thread for queries does it all. */
   readonly workers?: number
-  /** One more thread is kept for queries: loaded at the start, or by the first query, which then waits for it. */
+  /** One more thread is kept for what is interactive: loaded at the start, or by the first query. */
   readonly queryWorker?: 'at-start' | 'at-first-query'
   readonly queueTextsMax?: number
   readonly queueBytesMax?: number
+  /** Default: cpu. */
+  readonly providers?: readonly Provider[]
   readonly log: PoolLog & { info(facts: object, message: string): void }
 }
 
@@ -47,98 +68,114 @@ export async function loadModel(model: EmbeddingModel, options: LoadOptions): Pr
   const { folder } = options
   await verifyFiles(folder, model)
   const golden = await goldenFile(folder)
-  const loaded = await open(model, options, (vectors) => {
-    const fault = goldenFault(golden, vectors, environmentOf(PROVIDER))
+  const loaded = await open(model, options, (vectors, provider) => {
+    const fault = goldenFault(golden, vectors, environmentOf(provider))
     if (fault !== null) throw new Error(fault)
   })
   const startMs = Math.round(performance.now() - startedMs)
-  const { space, fingerprint } = loaded
-  options.log.info({ model: nameOf(model), space: space.id, fingerprint, startMs }, 'the model is ready')
+  const { space, fingerprint, provider } = loaded
+  options.log.info({ model: nameOf(model), space: space.id, fingerprint, provider, startMs }, 'the model is ready')
   return loaded
 }
 
 /** The golden vectors of a version that is being added, here. Throws as `loadModel` does. */
 export async function makeGolden(model: EmbeddingModel, options: LoadOptions): Promise<Golden> {
   let made: Golden | null = null
-  const loaded = await open(model, { ...options, workers: 1 }, (vectors) => {
-    made = goldenOf(vectors, { environment: environmentOf(PROVIDER), quantisation: model.quantisation })
+  const loaded = await open(model, { ...options, workers: 1 }, (vectors, provider) => {
+    made = goldenOf(vectors, { environment: environmentOf(provider), quantisation: model.quantisation })
   })
   await loaded.close()
   return made!
 }
 
-const PROVIDER = 'cpu'
-
 async function open(
   model: EmbeddingModel,
   options: LoadOptions,
-  judge: (vectors: readonly Float32Array[]) => void,
+  judge: (vectors: readonly Float32Array[], provider: string) => void,
 ): Promise<LoadedModel> {
-  const { folder } = options
+  const { folder, providers = ['cpu'], log, workers = availableParallelism() } = options
+  const { queryWorker, queueTextsMax = 256, queueBytesMax = 4 * MiB } = options
   const settings: WorkerSettings = {
     onnxPath: join(folder, 'model.onnx'),
     tokenizerJson: await readFile(join(folder, 'tokenizer.json'), 'utf8'),
     pooling: model.pooling,
     dimensions: model.dimensions,
     maxTokens: model.maxTokens,
+    providers,
+    paddedTokensMax: paddedTokensMaxOf(model, providers),
   }
-  const startWorker = () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings, execArgv: [] })
-  const poolOf = (name: string, workers: number) => createPool({ name, workers, ...poolDefaults(options), startWorker })
-  const workers = options.workers ?? availableParallelism()
-  let queries = workers === 0 || options.queryWorker === 'at-start' ? poolOf('queries', 1) : null
-  const bulk = workers === 0 ? queries! : poolOf('bulk', workers)
-  const pools = () => [...new Set(queries ? [bulk, queries] : [bulk])]
-
-  let closed = false
-  const close = async () => {
-    closed = true
-    await Promise.all(pools().map((pool) => pool.close()))
-  }
+  const pool = createPool<EmbedItem, Embedded>({
+    name: nameOf(model),
+    workers,
+    express: queryWorker === 'at-start' ? 'at-start' : 'at-first-use',
+    startWorker: () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings, execArgv: [] }),
+    bytesOf: ({ text }) => Buffer.byteLength(text),
+    describe: ({ text }) => `${text.length} characters long`,
+    queueTextsMax,
+    queueBytesMax,
+    groupTextsMax: settings.paddedTokensMax === null ? 1 : BATCH_TEXTS_MAX,
+    log,
+  })
   try {
     const tokenizer = createTokenizer(settings.tokenizerJson)
     const promptTokens = (await tokenizer.ids(model.prompts.document, model.maxTokens)).ids.length
-    await Promise.all(pools().map((pool) => pool.ready()))
-    // They warm the threads up too: what is met first takes longer.
-    const [vectors] = await Promise.all(pools().map((pool) => pool.embed(goldenTexts)))
-    judge(vectors!)
-    const golden = total(pools())
+    const provider = await pool.ready()
+    if (provider !== providers[0])
+      log.warn(
+        { model: nameOf(model), wanted: providers[0], provider },
+        'another execution provider is used than is wanted first',
+      )
+    // One by one, so that they have no company; the priority makes that every thread that is there gets some, and is warm then.
+    const goldenItems = goldenTexts.map((text) => ({ text, cut: true }))
+    const { answers } = await pool.run(goldenItems, {
+      priority: workers === 0 || queryWorker === 'at-start' ? 'interactive' : 'bulk',
+    })
+    const vectors = answers.map(({ vector }) => vector)
+    judge(vectors, provider)
+    const golden = pool.stats()
     return {
       model,
       space: spaceOf(model),
-      fingerprint: fingerprintOf(vectors!),
+      fingerprint: fingerprintOf(vectors),
+      provider,
       tokenizer,
       promptTokens,
-      embed(texts, { as, signal }) {
-        const prompt = model.prompts[as]
-        const prompted = prompt === '' ? texts : texts.map((text) => prompt + text)
-        if (as === 'document' || closed) return bulk.embed(prompted, signal)
-        queries ??= poolOf('queries', 1)
-        return queries.embed(prompted, signal)
+      embed(texts, { as, priority = as === 'query' ? 'interactive' : 'bulk', tooLong, signal }) {
+        const cut = tooLong === 'cut'
+        return pool.run(
+          texts.map((text) => ({ text: model.prompts[as] + text, cut })),
+          { priority, signal },
+        )
       },
-      stats: () => total(pools(), golden),
-      close,
+      stats: () => since(golden, pool.stats()),
+      close: pool.close,
     }
   } catch (cause) {
-    await close()
+    await pool.close()
     throw new Fatal(`the model ${nameOf(model)} in ${folder} does not work`, { cause })
   }
 }
 
-function poolDefaults({ queueTextsMax = 256, queueBytesMax = 4 * 1024 * 1024, log }: LoadOptions) {
-  return { queueTextsMax, queueBytesMax, log }
+/**
+ * On a CPU one text for each run is the fastest, and quantised models give a text other bytes in other company: these never run together.
+ * Elsewhere a run costs the same for one text as for many.
+ */
+function paddedTokensMaxOf({ quantisation }: EmbeddingModel, providers: readonly Provider[]): number | null {
+  return quantisation === 'none' && providers[0] !== 'cpu' ? PADDED_TOKENS_MAX : null
 }
 
-/** What all pools did, but for the golden texts. */
-function total(pools: readonly Pool[], golden?: EngineStats): EngineStats {
-  const all = pools.map((pool) => pool.stats())
-  const sum = (of: (stats: Omit<EngineStats, 'restarts'>) => number) =>
-    all.reduce((so, stats) => so + of(stats), golden ? -of(golden) : 0)
+const MiB = 1024 * 1024
+const BATCH_TEXTS_MAX = 64
+const PADDED_TOKENS_MAX = 16_384
+
+/** Without the golden texts. */
+function since(before: EngineStats, now: EngineStats): EngineStats {
   return {
-    texts: sum((stats) => stats.texts),
-    tokens: sum((stats) => stats.tokens),
-    truncated: sum((stats) => stats.truncated),
-    runMs: sum((stats) => stats.runMs),
-    queued: sum((stats) => stats.queued),
-    restarts: all.flatMap((stats) => stats.restarts),
+    texts: now.texts - before.texts,
+    tokens: now.tokens - before.tokens,
+    truncated: now.truncated - before.truncated,
+    runMs: now.runMs - before.runMs,
+    queued: now.queued,
+    restarts: now.restarts,
   }
 }

@@ -3,8 +3,8 @@ import type { Words } from './units.ts'
 
 /** Hugging Face's own tokenizer. Both methods work in a thread of libuv's pool, not on the event loop. */
 export interface Tokenizer {
-  /** Token ids with the special tokens, at most `maxTokens`; the last (SEP) stays when it must cut. */
-  ids(text: string, maxTokens: number): Promise<{ ids: readonly number[]; truncated: boolean }>
+  /** Token ids with the special tokens, at most `maxTokens`; the last (SEP) stays when it must cut. `count`: of all, before the cut. */
+  ids(text: string, maxTokens: number): Promise<{ ids: readonly number[]; truncated: boolean; count: number }>
   /** The words of a text without special tokens: what the splitter cuts between. */
   words(text: string): Promise<Words>
 }
@@ -17,8 +17,9 @@ export function createTokenizer(json: string): Tokenizer {
   return {
     async ids(text, maxTokens) {
       const ids = (await model.encode(text)).getIds()
-      if (ids.length <= maxTokens) return { ids, truncated: false }
-      return { ids: [...ids.slice(0, maxTokens - 1), ids.at(-1)!], truncated: true }
+      const count = ids.length
+      if (count <= maxTokens) return { ids, truncated: false, count }
+      return { ids: [...ids.slice(0, maxTokens - 1), ids.at(-1)!], truncated: true, count }
     },
     async words(text) {
       const encoding = await model.encode(text, null, { addSpecialTokens: false })
