@@ -42,7 +42,7 @@ export const collectionOf = (generation: number, scope: Scope): string =>
 
 /** The space of a collection of ours, of any generation; null for what is not ours. */
 export function spaceOfCollection(collection: string, prefix: string): string | null {
-  const space = /^es_[0-9a-f]+/.exec(collection.slice(prefix.length))?.[0] ?? null
+  const space = /^es_[0-9a-z]+/.exec(collection.slice(prefix.length))?.[0] ?? null
   if (space === null || !collection.startsWith(prefix)) return null
   return generationOf(collection, { prefix, space }) === null ? null : space
 }

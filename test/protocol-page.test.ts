@@ -94,7 +94,7 @@ async function answersTo(messages: readonly object[]): Promise<Message[]> {
     for (let turn = 0; turn < 20; turn++) await setImmediate()
   }
   socket.emit('close')
-  behind.standing.close()
+  ;(behind.standing as StandingQueries).close()
   return sent
 }
 
@@ -108,8 +108,11 @@ async function ports(): Promise<ConnectionPorts> {
   const hit = { id: 'a', score: 1, key, fence: '1:0:0', ordinal: 0, start: 0, end: 1, text: 'a' }
   const outcome = { partition: 0, offset: 0, outcome: 'indexed', reason: null }
   let searches = 0
+  const engine = hashEngine()
   const serving = {
+    space: engine.space.id,
     collection: 'es',
+    engine,
     index: {
       async candidates() {
         if (++searches > searchesAnswered) throw new Retry('away')
@@ -121,8 +124,7 @@ async function ports(): Promise<ConnectionPorts> {
     },
   }
   return {
-    engine: hashEngine(),
-    serving: { now: () => serving, sync: async () => {} },
+    serving: { of: () => serving, sync: async () => {} },
     freshness: {
       asOf: () => asOf,
       after: async () => [outcome],
@@ -144,10 +146,9 @@ async function ports(): Promise<ConnectionPorts> {
 
 /** A standing query searches, as often as it likes. */
 function standingIn(serving: object, asOf: object): StandingQueries {
-  const now = () => serving
   return new StandingQueries({
     engine: hashEngine(),
-    serving: { now, sync: async () => {} },
+    serving: { now: () => serving, sync: async () => {} },
     freshness: { asOf: () => asOf },
     clock: systemClock,
     standingMax: 10,

@@ -70,13 +70,13 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     })
   }
-  const ready = () =>
+  const ready = (by: Principal) =>
     void send({
       type: 'ready',
       connection: `c_${randomUUID()}`,
       heartbeatMs: HEARTBEAT_MS,
       limits: LIMITS,
-      token: ports.freshness.asOf().token,
+      token: ports.freshness.asOf(ports.serving.of(by).collection).token,
     })
 
   /** Resolves with the answer that ends it; a standing query ends only by rejecting. */
@@ -161,7 +161,8 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     if (!parsed.success) return refuse(idIn(json), new OperationError('bad_request', whatIsWrong(json, parsed.error)))
     const message = parsed.data
     if (message.type === 'ping') return void send({ type: 'pong' })
-    if (message.type === 'init') return void identity.show(message.token).then((known) => known && ready())
+    if (message.type === 'init')
+      return void identity.show(message.token).then((known) => known && ready(identity.principal!))
     if (message.type === 'cancel') return live.get(message.id)?.stop.abort()
     const by = identity.principal
     if (by === null) return socket.close(4401, 'send init with a token first')
@@ -193,7 +194,7 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     unread.end()
     stopAll()
   })
-  if (principal !== null) ready()
+  if (principal !== null) ready(principal)
   return {
     get principal() {
       return identity.principal

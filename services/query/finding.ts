@@ -9,9 +9,9 @@ import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { AsOf } from './answers.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchWish } from './protocol.ts'
-import type { ServingFollower } from './serving.ts'
+import type { Serving, ServingFollower } from './serving.ts'
 
-/** A wish whose query is embedded. */
+/** A wish whose query is embedded, in the space of the collection that is asked. */
 export interface Wanted extends Omit<SearchWish, 'query'> {
   readonly query: Query
   readonly exact: boolean
@@ -43,7 +43,7 @@ export interface Found {
 /** When and where something was found. */
 export interface Where {
   readonly asOf: AsOf
-  readonly collection: string
+  readonly serving: Serving
   readonly ms: number
 }
 
@@ -54,31 +54,37 @@ export interface KnownContents {
 }
 
 export interface FindPorts {
-  readonly serving: Pick<ServingFollower, 'now' | 'sync'>
+  readonly serving: Pick<ServingFollower, 'sync'> & {
+    /** What answers whoever asks. */
+    now(): Serving
+  }
   readonly freshness: Pick<FreshnessFollower, 'asOf'>
   /** Resolves when it may begin. */
   ready(): Promise<void>
 }
 
+/** `wantedIn` embeds the query in the space that answers; it is asked again where another one does meanwhile. */
 export async function findWhereItServes(
-  wanted: Wanted,
+  wantedIn: (serving: Serving) => Promise<Wanted>,
   reader: Reader,
   ports: FindPorts,
   signal: AbortSignal,
 ): Promise<Found & Where> {
-  const { value, ...where } = await whereItServes(ports, signal, (index) => findAll(index, [{ wanted, reader }]))
+  const { value, ...where } = await whereItServes(ports, signal, async (serving) =>
+    findAll(serving.index, [{ wanted: await wantedIn(serving), reader }]),
+  )
   const [found] = value
   if (found instanceof OperationError) throw found
   return { ...found!, ...where }
 }
 
 /**
- * Asks the collection that serves. One that is gone before the answer is there was replaced: it is asked again, of the one that serves then.
+ * Asks the collection that answers. One that is gone before the answer is there was replaced: it is asked again, of the one that serves then.
  */
 export async function whereItServes<T>(
   { serving: following, freshness, ready }: FindPorts,
   signal: AbortSignal,
-  ask: (index: SearchIndex) => Promise<T>,
+  ask: (serving: Serving) => Promise<T>,
 ): Promise<{ readonly value: T } & Where> {
   for (;;) {
     const serving = following.now()
@@ -86,10 +92,10 @@ export async function whereItServes<T>(
     if (following.now() !== serving) continue
     const searching = performance.now()
     // Taken before the index is read: the result is at least this fresh.
-    const asOf = freshness.asOf()
+    const asOf = freshness.asOf(serving.collection)
     try {
-      const value = await ask(serving.index)
-      return { value, asOf, collection: serving.collection, ms: performance.now() - searching }
+      const value = await ask(serving)
+      return { value, asOf, serving, ms: performance.now() - searching }
     } catch (error) {
       // Removed, most likely, since another one serves: whoever has not heard of that yet asks.
       if (error instanceof Missing)

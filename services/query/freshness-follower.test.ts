@@ -100,7 +100,7 @@ test('a topic to which nobody writes is fresh, and so is one whose last offsets 
   await document(0, 'acme/b')
   await says({ partition: 0, low: 1 })
 
-  const { staleMs, complete } = (await follower()).asOf()
+  const { staleMs, complete } = (await follower()).asOf('es_test')
 
   assert.deepEqual({ staleMs, complete }, { staleMs: 0, complete: true })
 })
@@ -110,7 +110,7 @@ test('what one instance wrote is waited for by another, which was never told of 
   const [writer, other] = [await follower(), await follower()]
   const position = await document(1, 'acme/a')
   const token = tokenOf(writer.wrote([position], reader))
-  await timesOut(other.reached(token, 50, signal))
+  await timesOut(other.reached(token, 50, reader, signal))
 
   const waiting = other.after(token, 5_000, reader, signal)
   await receipt({ partition: 1, offset: position.offset })
@@ -138,7 +138,7 @@ test('an instance that starts after the receipt knows by the watermark that the 
   const outcomes = await late.after(own(0, 0), 0, reader, signal)
 
   assert.deepEqual(outcomes, [{ partition: 0, offset: 0, outcome: 'applied', reason: null }])
-  await timesOut(late.reached(own(0, 1), 0, signal))
+  await timesOut(late.reached(own(0, 1), 0, reader, signal))
 })
 
 test('of an index that was set back, what was reached before is not reached until it is there again', async () => {
@@ -148,22 +148,22 @@ test('of an index that was set back, what was reached before is not reached unti
   await receipt({ partition: 1, offset: 2 })
   await says({ partition: 0, low: 2 })
   await says({ partition: 1, low: 2 })
-  for (const partition of [0, 1]) await followed.reached(own(partition, 2), 5_000, signal)
+  for (const partition of [0, 1]) await followed.reached(own(partition, 2), 5_000, reader, signal)
 
   await says({ partition: 0, low: 0 })
   await until('the watermark is known to be back', async () => {
     const everything = tokenOf({ epoch: EPOCH, documents: { 0: 2 } })
-    return followed.reached(everything, 0, signal).then(
+    return followed.reached(everything, 0, reader, signal).then(
       () => false,
       () => true,
     )
   })
 
-  await timesOut(followed.reached(own(0, 2), 0, signal))
-  await followed.reached(own(0, 0), 0, signal)
-  await followed.reached(own(1, 2), 0, signal)
+  await timesOut(followed.reached(own(0, 2), 0, reader, signal))
+  await followed.reached(own(0, 0), 0, reader, signal)
+  await followed.reached(own(1, 2), 0, reader, signal)
   await receipt({ partition: 0, offset: 2 })
-  await followed.reached(own(0, 2), 5_000, signal)
+  await followed.reached(own(0, 2), 5_000, reader, signal)
 })
 
 test('what another collection has says nothing of the one that serves', async () => {
@@ -171,11 +171,11 @@ test('what another collection has says nothing of the one that serves', async ()
   const followed = await follower()
   await receipt({ partition: 0, offset: 3 })
   await says({ partition: 0, low: 3 })
-  await followed.reached(own(0, 3), 5_000, signal)
+  await followed.reached(own(0, 3), 5_000, reader, signal)
 
   serves('es_test.g2')
-  await timesOut(followed.reached(own(0, 3), 0, signal))
-  const waiting = followed.reached(own(0, 3), 5_000, signal)
+  await timesOut(followed.reached(own(0, 3), 0, reader, signal))
+  const waiting = followed.reached(own(0, 3), 5_000, reader, signal)
   await says({ collection: 'es_test.g2', partition: 0, low: 3 })
 
   await waiting
@@ -186,10 +186,10 @@ test('while something holds a watermark back the index is not complete', async (
   await document(0, 'acme/a')
   await says({ partition: 0, low: 0, state: 'tombstones-may-be-lost' })
   const followed = await follower()
-  const before = followed.asOf().complete
+  const before = followed.asOf('es_test').complete
 
   await says({ partition: 0, low: 0 })
-  await until('it is complete', () => followed.asOf().complete)
+  await until('it is complete', () => followed.asOf('es_test').complete)
 
   assert.equal(before, false)
 })
@@ -199,7 +199,7 @@ test('a receipt that is not kept any more is not waited for', async () => {
   const followed = await follower(2)
   for (const offset of [0, 1, 2]) await receipt({ partition: 0, offset })
   await says({ partition: 0, low: 2 })
-  await followed.reached(own(0, 2), 5_000, signal)
+  await followed.reached(own(0, 2), 5_000, reader, signal)
 
   const outcomes = await Promise.all(
     [0, 2].map((offset) => followed.after(own(0, offset), 0, reader, AbortSignal.abort())),

@@ -1,4 +1,4 @@
-import { generationOf } from '../../processors/collections.ts'
+import { type Asker, spaceOfCollection } from '../../processors/collections.ts'
 import { tenantOf } from '../../processors/document-key.ts'
 import type { Progress, Receipt } from '../../schemas/records.ts'
 import { documents, indexed, ingestPositions, progress } from '../../schemas/topics.ts'
@@ -15,24 +15,24 @@ import type { AsOf, Outcome } from './answers.ts'
 import { OperationError } from './protocol.ts'
 
 /**
- * Follows how far each collection has come: `progress`, the receipts, and the ends of `documents` and of the sources. All are
- * followed, so that the one that serves next is known before it does; what is answered is about the one that serves.
+ * Follows how far each collection has come, of whichever space: `progress`, the receipts, and the ends of `documents` and of the sources. All are
+ * followed, so that the one that serves next is known before it does; what is waited for is waited for in the one that answers who asks.
  */
 export interface FreshnessFollower {
-  asOf(): AsOf
+  asOf(collection: string): AsOf
   /** Resolves when the index has what the token stands for. Rejects with an `OperationError`. */
-  reached(token: string, timeoutMs: number, signal: AbortSignal): Promise<void>
+  reached(token: string, timeoutMs: number, by: Asker, signal: AbortSignal): Promise<void>
   /**
    * The same, with what became of each position. Whose token it is, nobody knows: what became
    * of a document of another tenant is not told, and why one was rejected, which may quote it, only to whoever is shown everything or wrote it here.
    */
   after(token: string, timeoutMs: number, by: Caller, signal: AbortSignal): Promise<readonly Outcome[]>
   /** Resolves when the result would be at most this stale. */
-  within(maxStalenessMs: number, timeoutMs: number, signal: AbortSignal): Promise<void>
+  within(maxStalenessMs: number, timeoutMs: number, by: Asker, signal: AbortSignal): Promise<void>
   /** Positions that were written just now through this process. */
   wrote(positions: readonly Position[], by: Caller): Positions
-  /** Calls it with what `progress` says of the collection that serves, now and from now on. */
-  progressed(listener: (progress: Progress) => void): void
+  /** Calls it with what `progress` says of each collection, now and from now on. Returns what ends that. */
+  progressed(listener: (progress: Progress) => void): () => void
   /** Since when Kafka has not told the ends of the logs, ms; 0 when it has just now. */
   unheardMs(): number
   close(): Promise<void>
@@ -40,6 +40,9 @@ export interface FreshnessFollower {
 
 /** Who asks, or writes. */
 export type Caller = Pick<Principal, 'tenant' | 'subject' | 'groups'>
+
+/** The collection that answers who asks. */
+export type Collections = (by: Asker | null) => string
 
 export interface Followable {
   readonly partitions: number
@@ -50,9 +53,9 @@ export interface Followable {
 }
 
 export async function followFreshness(
-  { broker, serde, scope, epoch }: Platform,
+  { broker, serde, scope, epoch }: Pick<Platform, 'broker' | 'serde' | 'scope' | 'epoch'>,
   { partitions, sources, receiptsMax = RECEIPTS_MAX }: Followable,
-  serving: () => string,
+  serving: Collections,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
   const collections = new Map<string, Followed>()
@@ -95,14 +98,14 @@ export async function followFreshness(
     ...shared,
     changed(key, value) {
       if (value === undefined) return void collections.delete(key.slice(0, key.lastIndexOf('/')))
-      if (generationOf(value.collection, scope) === null || value.epoch !== epoch) return
+      if (spaceOfCollection(value.collection, scope.prefix) === null || value.epoch !== epoch) return
       const { frontiers, held } = followed(value.collection)
       const before = frontiers[value.partition]?.low ?? null
       frontiers[value.partition]?.sawLow(value.low)
       if (before !== null && value.low < before) wasSetBack(value)
       if (value.state === 'following') held.delete(value.partition)
       else held.add(value.partition)
-      if (value.collection === serving()) for (const listener of listeners) listener(value)
+      for (const listener of listeners) listener(value)
       changed()
     },
   })
@@ -142,7 +145,7 @@ export async function followFreshness(
   })
 
   const remember = (tenant: string, { collection, partition, offset, outcome, reason }: Receipt): void => {
-    if (generationOf(collection, scope) === null) return
+    if (spaceOfCollection(collection, scope.prefix) === null) return
     receipts.set(`${partition}/${offset}`, { collection, tenant, partition, offset, outcome, reason })
     if (receipts.size <= receiptsMax) return
     const [oldest, { partition: of, offset: at }] = receipts.entries().next().value!
@@ -170,9 +173,9 @@ export async function followFreshness(
   }
   await progressTable.sync()
   await positionTable.sync()
-  followed(serving())
+  followed(serving(null))
   await look()
-  for (const [partition, frontier] of followed(serving()).frontiers.entries())
+  for (const [partition, frontier] of followed(serving(null)).frontiers.entries())
     unknownBefore[partition] = Math.max(unknownBefore[partition]!, frontier.low ?? -1)
   const looking = (async () => {
     while (!closed.signal.aborted) {
@@ -182,9 +185,9 @@ export async function followFreshness(
     }
   })()
 
-  const asOf = (): AsOf => {
+  const asOf = (collection: string): AsOf => {
     const now = Date.now()
-    const { frontiers, held } = followed(serving())
+    const { frontiers, held } = followed(collection)
     const each = frontiers.map((frontier) => frontier.freshness(now))
     const { staleMs, complete } = worstOf(each)
     const positions = Object.fromEntries(
@@ -218,7 +221,12 @@ export async function followFreshness(
   }
 
   /** Resolves with the positions that the token stands for when the index has them all. */
-  const reached = async (token: string, timeoutMs: number, signal: AbortSignal): Promise<readonly Wanted[]> => {
+  const reached = async (
+    token: string,
+    timeoutMs: number,
+    by: Asker,
+    signal: AbortSignal,
+  ): Promise<readonly Wanted[]> => {
     const positions = positionsOf(token)
     if (positions === null)
       throw new OperationError(
@@ -243,8 +251,8 @@ export async function followFreshness(
       )
     // A receipt of the collection that served before says nothing of the one that does.
     const isThere = ({ partition, offset, own }: Wanted) =>
-      (own && receipts.get(`${partition}/${offset}`)?.collection === serving()) ||
-      followed(serving()).frontiers[partition]!.covers(offset)
+      (own && receipts.get(`${partition}/${offset}`)?.collection === serving(by)) ||
+      followed(serving(by)).frontiers[partition]!.covers(offset)
     if (await until(() => wanted.every(isThere), timeoutMs, signal)) return wanted
     const open = wanted.filter((each) => !isThere(each)).map(({ partition, offset }) => `${partition}/${offset}`)
     throw new OperationError(
@@ -261,7 +269,7 @@ export async function followFreshness(
     },
     async after(token, timeoutMs, by, signal) {
       const { tenant, groups } = visibilityOf(by)
-      const wanted = await reached(token, timeoutMs, signal)
+      const wanted = await reached(token, timeoutMs, by, signal)
       // The watermark may be here before the receipt that was written with it, which says more.
       const awaited = wanted.filter(({ partition, offset, own }) => own && offset > unknownBefore[partition]!)
       const received = () => awaited.every(({ partition, offset }) => receipts.has(`${partition}/${offset}`))
@@ -274,13 +282,13 @@ export async function followFreshness(
         return { partition, offset, outcome, reason: told || reason === null ? reason : UNTOLD }
       })
     },
-    async within(maxStalenessMs, timeoutMs, signal) {
+    async within(maxStalenessMs, timeoutMs, by, signal) {
       const fresh = () => {
-        const { staleMs, complete } = asOf()
+        const { staleMs, complete } = asOf(serving(by))
         return complete && staleMs <= maxStalenessMs
       }
       if (await until(fresh, timeoutMs, signal)) return
-      const { staleMs, complete } = asOf()
+      const { staleMs, complete } = asOf(serving(by))
       throw new OperationError(
         'too_stale',
         `the index is ${complete ? `${Math.round(staleMs)} ms stale` : 'not complete'}, and at most ${maxStalenessMs} ms are asked for; wait, or ask for less`,
@@ -301,8 +309,8 @@ export async function followFreshness(
     },
     progressed(listener) {
       listeners.add(listener)
-      for (const [, value] of progressTable.entries())
-        if (value.collection === serving() && value.epoch === epoch) listener(value)
+      for (const [, value] of progressTable.entries()) if (value.epoch === epoch) listener(value)
+      return () => void listeners.delete(listener)
     },
     unheardMs: () => Date.now() - heardAt,
     async close() {

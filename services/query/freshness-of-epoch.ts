@@ -1,6 +1,6 @@
 import type { Progress } from '../../schemas/records.ts'
 import type { Platform } from '../platform.ts'
-import { type Followable, type FreshnessFollower, followFreshness } from './freshness-follower.ts'
+import { type Collections, type Followable, type FreshnessFollower, followFreshness } from './freshness-follower.ts'
 
 /**
  * The freshness of the present epoch: when a new `documents` is accepted, what was known of the former is forgotten, and
@@ -9,12 +9,13 @@ import { type Followable, type FreshnessFollower, followFreshness } from './fres
 export async function followPresentEpoch(
   platform: Platform,
   what: Followable,
-  serving: () => string,
+  serving: Collections,
   failed: (error: Error) => void,
 ): Promise<FreshnessFollower> {
   let epoch = platform.epoch
   let current = await followFreshness(platform, what, serving, failed)
-  const listeners = new Set<(progress: Progress) => void>()
+  /** With what ends each. */
+  const listeners = new Map<(progress: Progress) => void, () => void>()
   let closed = false
   let turning = Promise.resolve()
 
@@ -23,7 +24,7 @@ export async function followPresentEpoch(
     const former = current
     epoch = platform.epoch
     current = await followFreshness(platform, what, serving, failed)
-    for (const listener of listeners) current.progressed(listener)
+    for (const listener of listeners.keys()) listeners.set(listener, current.progressed(listener))
     await former.close()
   }
   platform.epochs.changed(() => {
@@ -31,8 +32,8 @@ export async function followPresentEpoch(
   })
 
   return {
-    asOf() {
-      const asOf = current.asOf()
+    asOf(collection) {
+      const asOf = current.asOf(collection)
       return { ...asOf, complete: asOf.complete && platform.epochs.refusal === null }
     },
     reached: (...wish) => current.reached(...wish),
@@ -40,8 +41,11 @@ export async function followPresentEpoch(
     within: (...wish) => current.within(...wish),
     wrote: (...wrote) => current.wrote(...wrote),
     progressed(listener) {
-      listeners.add(listener)
-      current.progressed(listener)
+      listeners.set(listener, current.progressed(listener))
+      return () => {
+        listeners.get(listener)?.()
+        listeners.delete(listener)
+      }
     },
     unheardMs: () => current.unheardMs(),
     async close() {

@@ -49,7 +49,7 @@ export async function perform(
   if (message.type === 'wait')
     return {
       documents: await freshness.after(message.after, message.timeoutMs, principal, signal),
-      asOf: freshness.asOf(),
+      asOf: freshness.asOf(ports.serving.of(principal).collection),
     }
   checkQuota(quotas.publishing(principal, costOf(message.documents)))
   const token = await publish(message, principal, ports)

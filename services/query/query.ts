@@ -3,17 +3,20 @@ import { Counter, Gauge, Histogram } from 'prom-client'
 import type { WebSocket } from 'ws'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
+import type { Engine } from '../../engine/embedder.ts'
+import type { Place } from '../../processors/collections.ts'
 import { documents } from '../../schemas/topics.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { followControl } from '../control-follower.ts'
-import { openEngine } from '../engine.ts'
+import { configuredFor, openEngine, spaceIn } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
 import { quotaMetrics } from '../quota-metrics.ts'
 import { makeSources, sourcesOf } from '../sources.ts'
+import { openSpaceEngines } from '../space-engines.ts'
 import { acceptSockets } from './accept-sockets.ts'
 import { followCallers } from './callers.ts'
 import type { Connection, ConnectionPorts } from './connection.ts'
@@ -21,9 +24,8 @@ import { followPresentEpoch } from './freshness-of-epoch.ts'
 import { answerHttp } from './http.ts'
 import { leave } from './leaving.ts'
 import { followServing } from './serving.ts'
-import { followChanges } from './standing/changes.ts'
 import { standingMetrics } from './standing/standing-metrics.ts'
-import { StandingQueries } from './standing/standing-queries.ts'
+import { StandingSpaces } from './standing/standing-spaces.ts'
 
 /** Search, publish and wait, over WebSocket and HTTP, for whoever the gateway says that asks. */
 export async function runQuery(config: QueryConfig): Promise<void> {
@@ -37,13 +39,12 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   let state: string | null = 'starting'
   frame.ready(() => state)
 
-  const engine = await openEngine(config, { workers: 0, models: addressesOf(config).models, queries: true, log })
-  frame.closing(() => engine.close())
-  const platform = await openPlatform(config, engine.space.id, frame)
+  const open = (model: Pick<QueryConfig, 'engine' | 'model'>) =>
+    openEngine(model, { workers: 0, models: addressesOf(config).models, queries: true, log })
+  const platform = await openPlatform(config, spaceIn(config).id, frame)
   frame.closing(() => platform.broker.close())
   frame.closing(() => platform.epochs.close())
   const qdrant = platform.outside.qdrant()
-  const specOf = (collection: string) => ({ collection, space: engine.space.id, dimensions: engine.space.dimensions })
   const control = await followControl((options) => platform.outside.control(platform.scope, options), {
     subject: 'query',
     states,
@@ -51,22 +52,36 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     failed: frame.fail,
   })
   frame.closing(() => control.close())
-  let switched = () => {}
-  const serving = followServing(
+  const engines = await openSpaceEngines({
     control,
-    platform.scope,
-    (collection) => qdrantSearch(qdrant, specOf(collection)),
-    (collection) => {
-      log.info({ collection }, 'this collection serves from now on')
-      switched()
-    },
-  )
-  const collection = () => serving.now().collection
-  await persistently('Qdrant', frame, () => ensureCollection(qdrant, specOf(collection())))
+    scope: platform.scope,
+    configured: spaceIn(config).id,
+    openConfigured: () => open(config),
+    openModel: (model) => open(configuredFor(config, model)),
+    states,
+    log,
+    clock: systemClock,
+  })
+  frame.closing(() => engines.close())
+  const specOf = ({ space, collection }: Place, { space: { dimensions } }: Engine) => ({
+    collection,
+    space,
+    dimensions,
+  })
+  const openPlace = (place: Place) => {
+    const engine = engines.of(place.space)
+    return engine === null ? null : { index: qdrantSearch(qdrant, specOf(place, engine)), engine }
+  }
+  const serving = followServing(control, platform.scope, openPlace, engines.changed)
+  serving.switched(() => {
+    log.info({ collections: serving.all().map(({ collection }) => collection) }, 'other collections answer from now on')
+  })
+  const collection = () => serving.of(null).collection
+  await persistently('Qdrant', frame, () => ensureCollection(qdrant, specOf(serving.of(null), serving.of(null).engine)))
   const sources = sourcesOf(config)
   await persistently('the sources', frame, () => makeSources(platform, config, sources))
   const what = { partitions: config.partitions, sources }
-  const freshness = await followPresentEpoch(platform, what, collection, frame.fail)
+  const freshness = await followPresentEpoch(platform, what, (by) => serving.of(by).collection, frame.fail)
   frame.closing(() => freshness.close())
   frame.ready(() => {
     const ms = freshness.unheardMs()
@@ -91,23 +106,17 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(() => producer.close())
 
   const registers = [metrics]
-  const standing: StandingQueries = new StandingQueries({
-    engine,
+  const standing: StandingSpaces = new StandingSpaces({
+    platform,
+    partitions: config.partitions,
     serving,
     freshness,
     clock: systemClock,
     standingMax: config.standingQueriesMax,
     evaluated: standingMetrics(metrics, () => standing),
+    failed: frame.fail,
   })
-  frame.closing(async () => standing.close())
-  const changes = await followChanges(platform, config.partitions, standing, frame.fail)
-  frame.closing(() => changes.close())
-  freshness.progressed(changes.progressed)
-  switched = () => {
-    changes.switched()
-    freshness.progressed(changes.progressed)
-  }
-  platform.epochs.changed(changes.switched)
+  frame.closing(() => standing.close())
   const seconds = new Histogram({
     name: 'freshet_operation_seconds',
     help: 'From a message to its result, done or error.',
@@ -134,7 +143,6 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   })
   quotaMetrics(metrics, callers.left)
   const ports: ConnectionPorts = {
-    engine,
     serving,
     freshness,
     producer,
@@ -172,7 +180,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     labelNames: ['stage'],
     registers,
     collect() {
-      const { staleMs, ingestStaleMs } = freshness.asOf()
+      const { staleMs, ingestStaleMs } = freshness.asOf(collection())
       this.set({ stage: 'index' }, staleMs / 1_000)
       this.set({ stage: 'ingest' }, ingestStaleMs / 1_000)
     },
@@ -190,7 +198,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     await leave([...connections].map(([socket, { busy }]) => ({ socket, busy })))
   })
   state = null
-  log.info({ space: engine.space.id, collection: collection(), port: rolePorts(config).query }, 'query ready')
+  log.info({ space: serving.of(null).space, collection: collection(), port: rolePorts(config).query }, 'query ready')
 }
 
 /** Longer than this without word from Kafka, and the service says that it is not ready. */

@@ -7,18 +7,17 @@ import type { Hit, searchAnswer } from './answers.ts'
 import { findWhereItServes, type Query } from './finding.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage, type SearchWish } from './protocol.ts'
-import type { ServingFollower } from './serving.ts'
+import type { Serving, ServingFollower } from './serving.ts'
 
 export type SearchResult = Readonly<z.infer<typeof searchAnswer>>
 
 export interface SearchPorts {
-  readonly engine: Engine
-  readonly serving: Pick<ServingFollower, 'now' | 'sync'>
+  readonly serving: Pick<ServingFollower, 'of' | 'sync'>
   readonly freshness: FreshnessFollower
 }
 
 /**
- * Ranked chunks of the documents that the principal may be shown, all from the collection that serves when what the caller asks for is there.
+ * Ranked chunks of the documents that the principal may be shown, all from the collection that answers it when what it asks for is there.
  */
 export async function search(
   message: SearchMessage,
@@ -27,21 +26,31 @@ export async function search(
   signal: AbortSignal,
 ): Promise<SearchResult> {
   const began = performance.now()
-  const query = await queryOf(message, ports, signal)
-  const embedMs = performance.now() - began
+  const { sync } = ports.serving
+  const now = () => ports.serving.of(principal)
+  let embedMs = 0
+  const queryIn = inEachSpace(async ({ engine }) => {
+    const embedding = performance.now()
+    const query = await queryOf(message, engine, signal)
+    embedMs += performance.now() - embedding
+    return query
+  })
+  // What is wrong with it is said before anything is waited for.
+  await queryIn(now())
   let isStale = false as boolean
   const ready = async () => {
     // One deadline for all: also what is searched again, since another collection serves, is answered in time.
     const leftMs = Math.round(Math.max(0, patienceOf(message) - (performance.now() - began)))
-    isStale = !(await satisfied(message, leftMs, ports.freshness, signal))
+    isStale = !(await satisfied(message, leftMs, principal, ports.freshness, signal))
   }
   const page = pageOf(message)
-  const wanted = { ...message, ...page, query }
-  const { taken, lists, asOf, ms } = await findWhereItServes(wanted, principal, { ...ports, ready }, signal)
+  const wantedIn = async (serving: Serving) => ({ ...message, ...page, query: await queryIn(serving) })
+  const finding = { serving: { now, sync }, freshness: ports.freshness, ready }
+  const { taken, lists, asOf, ms, serving } = await findWhereItServes(wantedIn, principal, finding, signal)
   const { from, to, next } = page
   const shown = taken.slice(from, to)
   const placesOf = message.explain ? placesIn(lists) : null
-  const wordsOf = message.highlight ? wordsIn(message, ports.engine) : null
+  const wordsOf = message.highlight ? wordsIn(message, serving.engine) : null
   const hits = shown.map((each) => ({
     ...hitOf(each, principal.tenant),
     ...(wordsOf && { highlights: wordsOf(each.text) }),
@@ -58,17 +67,28 @@ export async function search(
   }
 }
 
+/** As `of`, once in each space. */
+function inEachSpace<T>(of: (serving: Serving) => Promise<T>): (serving: Serving) => Promise<T> {
+  const bySpace = new Map<string, Promise<T>>()
+  return (serving) => {
+    const known = bySpace.get(serving.space) ?? of(serving)
+    bySpace.set(serving.space, known)
+    return known
+  }
+}
+
 /** Resolves false where the caller takes an answer that may be too old; rejects where it does not. */
 async function satisfied(
   { freshness: wish }: SearchMessage,
   leftMs: number,
+  by: Principal,
   freshness: FreshnessFollower,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (wish === 'any') return true
   try {
-    if ('maxStalenessMs' in wish) await freshness.within(wish.maxStalenessMs, leftMs, signal)
-    else await freshness.reached(wish.after, leftMs, signal)
+    if ('maxStalenessMs' in wish) await freshness.within(wish.maxStalenessMs, leftMs, by, signal)
+    else await freshness.reached(wish.after, leftMs, by, signal)
     return true
   } catch (error) {
     const takesStale = 'after' in wish && wish.onTimeout === 'stale'
@@ -81,7 +101,7 @@ const patienceOf = ({ freshness }: SearchMessage): number => (freshness === 'any
 
 export async function queryOf(
   { query, mode, language, rerank }: Pick<SearchWish, 'query' | 'mode' | 'language' | 'rerank'>,
-  { engine }: Pick<SearchPorts, 'engine'>,
+  engine: Engine,
   signal: AbortSignal,
 ): Promise<Query> {
   if (rerank) throw new OperationError('unsupported', 'rerank: there is no reranking model here; leave it out')

@@ -50,7 +50,7 @@ export async function playedService({
     manifests: async (_: unknown, keys: readonly string[]) => new Map(keys.map((key) => [key, manifestOf(key)])),
     centre: async () => engine.embed(['centre'], { as: 'document' }).then(([vector]) => vector!),
   } as unknown as SearchIndex
-  const serving = { collection: 'es', index }
+  const serving = { space: engine.space.id, collection: 'es', index, engine }
   const ended: { readonly type: string; readonly code: string }[] = []
   const faults: unknown[] = []
   const cutOff: string[] = []
@@ -69,9 +69,11 @@ export async function playedService({
     within: async () => {},
     wrote: () => ({ epoch: 1, documents: {} }),
   }
-  const behind = { engine, serving: { now: () => serving, sync: async () => {} }, freshness, clock }
+  const behind = { serving: { of: () => serving, sync: async () => {} }, freshness, clock }
   const standing = new StandingQueries({
     ...behind,
+    serving: { now: () => serving, sync: async () => {} },
+    engine,
     standingMax,
     renewMs: Number.POSITIVE_INFINITY,
     evaluated() {},

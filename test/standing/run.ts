@@ -42,6 +42,8 @@ export async function runStanding({
   const evaluations: Record<string, number> = {}
   const standing = new StandingQueries({
     ...ports,
+    serving: { now: () => ports.serving.of(null), sync: ports.serving.sync },
+    engine: ports.serving.of(null).engine,
     clock,
     standingMax: 1_000,
     // Not once in a run: what is overlooked would be found again.

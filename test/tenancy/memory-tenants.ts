@@ -69,10 +69,10 @@ export async function memoryTenants({ index = memoryQdrant(), through = (same) =
     () => spec.collection,
     unexpected,
   )
-  const serving = { collection: spec.collection, index: through(qdrantSearch(index.qdrant, spec)) }
+  const { collection } = spec
+  const serving = { space: spec.space, collection, index: through(qdrantSearch(index.qdrant, spec)), engine }
   const ports: OperationPorts = {
-    engine,
-    serving: { now: () => serving, sync: async () => {} },
+    serving: { of: () => serving, sync: async () => {} },
     freshness,
     producer: await broker.producer(),
     platform,

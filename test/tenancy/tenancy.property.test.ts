@@ -53,7 +53,7 @@ async function operate(count: number, options: TenantsOptions = {}) {
   await using world = await memoryTenants(options)
   const { driver, index, ports, partitions } = world
   const ledger = new Ledger()
-  const callers = new RandomOperations(random(seed), ledger, { space: ports.engine.space.id, partitions })
+  const callers = new RandomOperations(random(seed), ledger, { space: ports.serving.of(null).space, partitions })
   const leaks: string[] = []
   const misasked: string[] = []
   const done: Record<string, number> = {}
@@ -96,7 +96,8 @@ async function operate(count: number, options: TenantsOptions = {}) {
       const answer = await perform(message, by, ports, { signal: new AbortController().signal })
       if ('token' in answer) callers.found(by.tenant, String(answer.token))
       if (message.type === 'search' && typeof message.query === 'string')
-        for (const vector of await ports.engine.embed([message.query], { as: 'query' })) callers.foundVector(vector)
+        for (const vector of await ports.serving.of(null).engine.embed([message.query], { as: 'query' }))
+          callers.foundVector(vector)
       return answer
     } catch (error) {
       if (!(error instanceof OperationError)) throw error

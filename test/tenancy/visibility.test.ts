@@ -78,7 +78,7 @@ test('a request without a tenant, or without a principal, reaches nothing', asyn
     for (const each of asked)
       await assert.rejects(perform(each, by, world.ports, { signal }), /a read without a tenant/)
   for (const by of nobody) {
-    const { index } = world.ports.serving.now()
+    const { index } = world.ports.serving.of(null)
     const query = { reader: by, dense: new Float32Array(64), terms: null, filter: {}, window: 10 }
     await assert.rejects(async () => index.candidates([query]), /a read without a tenant/)
     await assert.rejects(async () => index.centre(by, 'acme/otters'), /a read without a tenant/)

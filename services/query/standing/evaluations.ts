@@ -57,7 +57,7 @@ export class Evaluations {
     this.#underWay.add(batch)
     try {
       const ready = async () => {}
-      const { value, ...where } = await whereItServes({ ...this.#ports, ready }, this.#signal, async (index) => {
+      const { value, ...where } = await whereItServes({ ...this.#ports, ready }, this.#signal, async ({ index }) => {
         const found = await findAll(index, entries, this.#contents)
         const full = entries.filter((entry, i) => isFound(found[i]!) && isFull(entry, found[i]))
         const weights = full.length === 0 ? [] : await this.#weights.of(full, index)

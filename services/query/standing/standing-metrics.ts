@@ -3,7 +3,10 @@ import type { Why } from './entry.ts'
 import type { StandingQueries } from './standing-queries.ts'
 
 /** What standing queries cost; the answer is told each evaluation. */
-export function standingMetrics(metrics: Registry, standing: () => StandingQueries): (why: Why, ms: number) => void {
+export function standingMetrics(
+  metrics: Registry,
+  standing: () => Pick<StandingQueries, 'size' | 'behind'>,
+): (why: Why, ms: number) => void {
   const registers = [metrics]
   new Gauge({
     name: 'freshet_standing_queries',

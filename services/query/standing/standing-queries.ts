@@ -1,21 +1,27 @@
 import { createHash } from 'node:crypto'
+import type { Engine } from '../../../engine/embedder.ts'
 import { visibilityOf } from '../../../search/visibility.ts'
 import type { Clock } from '../../../streams/clock.ts'
 import { reasonOf } from '../../../streams/errors.ts'
 import type { Principal } from '../../principal.ts'
+import type { FindPorts } from '../finding.ts'
 import { OperationError, type SubscribeMessage } from '../protocol.ts'
-import { queryOf, type SearchPorts } from '../searching.ts'
+import { queryOf } from '../searching.ts'
 import type { ChangesHeard } from './changes.ts'
 import { Due } from './due.ts'
 import { type Entry, entryOf, type Why } from './entry.ts'
 import { Evaluations, type Outcome } from './evaluations.ts'
-import type { StandingQuery } from './standing-query.ts'
+import { AnsweredElsewhere, type StandingQuery } from './standing-query.ts'
 import { type ChangedDocument, TouchIndex } from './touch-index.ts'
 
-export interface StandingPorts extends Pick<SearchPorts, 'engine' | 'serving' | 'freshness'> {
+export interface StandingPorts extends Pick<FindPorts, 'serving' | 'freshness'> {
+  /** Of the one space that all are embedded in. */
+  readonly engine: Engine
   readonly clock: Clock
   /** Of different standing queries, those that nobody asks for any more but are kept for a while among them. */
   readonly standingMax: number
+  /** How many of these there are elsewhere in the process. */
+  readonly elsewhere?: () => number
   /** Each with terms is evaluated again this long after the index has changed, whether a change touches it or not. Default 30 s. */
   readonly renewMs?: number
   /** An evaluation has ended: `first`, `touched` or `renewed`, and ms. */
@@ -63,7 +69,7 @@ export class StandingQueries implements ChangesHeard {
     const name = nameOf(message, principal)
     let entry = this.#entries.get(name)
     if (entry === undefined) {
-      const query = await queryOf(message, this.#ports, signal)
+      const query = await queryOf(message, this.#ports.engine, signal)
       const { type: _, id: _id, minIntervalMs: _interval, resume: _resume, ...wish } = message
       entry = this.#entries.get(name) ?? this.#added(name, { ...wish, query, exact: true }, principal)
     }
@@ -105,6 +111,15 @@ export class StandingQueries implements ChangesHeard {
     this.unknown()
   }
 
+  /** Ends those of readers who are answered by another space. */
+  leave(isAnsweredElsewhere: (by: Principal) => boolean): void {
+    for (const entry of [...this.#entries.values()]) {
+      if (!isAnsweredElsewhere(entry.reader)) continue
+      entry.query.end(new AnsweredElsewhere())
+      this.#remove(entry)
+    }
+  }
+
   close(): void {
     this.#closed.abort()
     for (const { query } of this.#entries.values())
@@ -112,8 +127,8 @@ export class StandingQueries implements ChangesHeard {
   }
 
   #added(name: string, wanted: Entry['wanted'], principal: Principal): Entry {
-    const { standingMax, clock } = this.#ports
-    if (this.#entries.size >= standingMax)
+    const { standingMax, elsewhere = () => 0, clock } = this.#ports
+    if (this.#entries.size + elsewhere() >= standingMax)
       throw new OperationError(
         'rate_limited',
         `there are ${standingMax} different standing queries in this process; end some, or ask another instance`,

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type Change, differenceOf } from '../../../search/result-diff.ts'
 import { Changes } from '../../../streams/changes.ts'
 import type { AsOf, Hit } from '../answers.ts'
-import type { OperationError } from '../protocol.ts'
+import { OperationError } from '../protocol.ts'
 
 /** What a standing query answers now. */
 export interface State {
@@ -12,6 +12,13 @@ export interface State {
   readonly seq: number
   readonly hits: readonly Hit[]
   readonly asOf: AsOf
+}
+
+/** Whoever asks is answered by a collection of another space from now on: the query has to be embedded there. */
+export class AnsweredElsewhere extends OperationError {
+  constructor() {
+    super('unavailable', 'another model answers from now on; subscribe again', { retryAfterMs: 0 })
+  }
 }
 
 /** The answer of one standing query, shared by all who ask the same; whoever evaluates it puts in what it finds. */

@@ -5,7 +5,7 @@ import type { Hit } from '../answers.ts'
 import { admit, type Quotas } from '../operations.ts'
 import { OperationError, type SubscribeMessage } from '../protocol.ts'
 import type { StandingQueries } from './standing-queries.ts'
-import type { State } from './standing-query.ts'
+import { AnsweredElsewhere, type StandingQuery, type State } from './standing-query.ts'
 
 /** What whoever follows a standing query is told. */
 export type StandingMessage =
@@ -14,7 +14,7 @@ export type StandingMessage =
   | { readonly type: 'notice'; readonly code: 'following' | 'not_following'; readonly message: string }
 
 export interface SubscribePorts {
-  readonly standing: StandingQueries
+  readonly standing: Pick<StandingQueries, 'open'>
   readonly clock: Clock
   readonly quotas: Quotas
 }
@@ -31,35 +31,52 @@ export async function subscribe(
   send: (message: StandingMessage) => Promise<void>,
 ): Promise<never> {
   admit(message, principal, quotas)
-  const { query, leave } = await standing.open(message, principal, signal)
-  try {
-    const { resume, minIntervalMs } = message
-    let told: State | null = null
-    let trouble: string | null = null
-    const missed = resume === undefined ? null : query.since(resume)
-    if (missed !== null) {
-      told = query.state!
-      const { epoch, seq, asOf } = told
-      await send({ type: 'diff', epoch, seq, ops: missed, asOf, recovered: true })
+  let { resume } = message
+  for (;;) {
+    const { query, leave } = await standing.open(message, principal, signal)
+    try {
+      await follow(query, { resume, minIntervalMs: message.minIntervalMs }, clock, signal, send)
+    } catch (error) {
+      if (!(error instanceof AnsweredElsewhere)) throw error
+      // What it was told so far is of an epoch that nobody goes on with.
+      resume = undefined
+    } finally {
+      leave()
     }
-    for (;;) {
-      await query.other(told, trouble, signal)
-      if (signal.aborted) throw new OperationError('cancelled', 'cancelled')
-      if (query.ended !== null) throw query.ended
-      if (query.trouble !== trouble) {
-        trouble = query.trouble
-        await send(trouble === null ? FOLLOWING : notFollowing(trouble))
-      }
-      const { state } = query
-      if (state === null) continue
-      const { epoch, seq, hits, asOf } = state
-      if (told?.epoch !== epoch) await send({ type: 'snapshot', epoch, seq, hits, asOf, recovered: false })
-      else if (told.seq !== seq) await send({ type: 'diff', epoch, seq, ops: differenceOf(told.hits, hits), asOf })
-      told = state
-      await clock.wait(minIntervalMs, signal)
+  }
+}
+
+/** Ends by rejecting. */
+async function follow(
+  query: StandingQuery,
+  { resume, minIntervalMs }: Pick<SubscribeMessage, 'resume' | 'minIntervalMs'>,
+  clock: Clock,
+  signal: AbortSignal,
+  send: (message: StandingMessage) => Promise<void>,
+): Promise<never> {
+  let told: State | null = null
+  let trouble: string | null = null
+  const missed = resume === undefined ? null : query.since(resume)
+  if (missed !== null) {
+    told = query.state!
+    const { epoch, seq, asOf } = told
+    await send({ type: 'diff', epoch, seq, ops: missed, asOf, recovered: true })
+  }
+  for (;;) {
+    await query.other(told, trouble, signal)
+    if (signal.aborted) throw new OperationError('cancelled', 'cancelled')
+    if (query.ended !== null) throw query.ended
+    if (query.trouble !== trouble) {
+      trouble = query.trouble
+      await send(trouble === null ? FOLLOWING : notFollowing(trouble))
     }
-  } finally {
-    leave()
+    const { state } = query
+    if (state === null) continue
+    const { epoch, seq, hits, asOf } = state
+    if (told?.epoch !== epoch) await send({ type: 'snapshot', epoch, seq, hits, asOf, recovered: false })
+    else if (told.seq !== seq) await send({ type: 'diff', epoch, seq, ops: differenceOf(told.hits, hits), asOf })
+    told = state
+    await clock.wait(minIntervalMs, signal)
   }
 }
 
