@@ -23,6 +23,7 @@ import { openQdrantLine, type QdrantLine, type QdrantTreatment } from './qdrant-
 import { watchRecovery } from './recovery.ts'
 import type { Context, Needs, RowSet } from './row.ts'
 import { smallDisk } from './small-disk.ts'
+import { readStanding, type StandingReaders } from './standing-readers.ts'
 
 /** All that a row needs to run, and what is known about it afterwards. */
 export interface Arena extends AsyncDisposable {
@@ -108,6 +109,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
     await Promise.all(Array.from({ length: (needs.workers ?? 2) - 1 }, () => startWorker()))
     const load = resources.use(await openLoad(platform, seed, needs))
     const readers: Reader[] = []
+    const standing: StandingReaders[] = []
     for (const tenant of loadTenants) {
       const keys = [...loadKeys(tenant, 'documents'), ...loadKeys(tenant, 'inbox')]
       readers.push(await readIndex(`index reader of ${tenant}`, platform, tenant, keys))
@@ -115,6 +117,7 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       await startQuery(tenant)
       const url = () => queries.findLast((query) => tenants.get(query) === tenant)!.url
       readers.push(readQueries(`query reader of ${tenant}`, url, tenant, keys))
+      if (needs.standing) standing.push(readStanding(url, tenant))
     }
 
     const findings: Finding[] = []
@@ -222,14 +225,21 @@ export async function openArena(needs: Needs, { set, seed, say }: ArenaOptions):
       },
       async settle() {
         await atRest(platform, CATCH_UP_MS_MAX)
-        await Promise.all(readers.map((reader) => reader.stop()))
+        for (const verdict of await Promise.all(standing.map((each) => each.atRest()))) {
+          findings.push(
+            ...verdict.faults.map((what): Finding => ({ invariant: 'row', what: `standing query: ${what}` })),
+          )
+          context.count('standing queries compared with a fresh exact search', verdict.compared)
+          for (const [name, count] of Object.entries(verdict.counts)) context.count(`standing queries: ${name}`, count)
+        }
+        await Promise.all([...readers, ...standing].map((reader) => reader.stop()))
         writeFileSync(collectFile, '')
         const samples = await resourcesAtRest(baselines)
-        const answers = readers.flatMap((reader) => reader.answers)
+        const answers = [...readers, ...standing].flatMap((reader) => reader.answers)
         return { answers, resources: samples, restores, removed, earlier: [...earlier.values()] }
       },
       async [Symbol.asyncDispose]() {
-        await Promise.allSettled(readers.map((reader) => reader.stop()))
+        await Promise.allSettled([...readers, ...standing].map((reader) => reader.stop()))
         await resources[Symbol.asyncDispose]()
       },
     }

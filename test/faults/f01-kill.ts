@@ -11,6 +11,8 @@ import type { Context, Row } from './row.ts'
 /** Rounds, each of which kills one of two workers at another moment of the path. */
 const rounds = { fast: 6, full: 20 }
 const RECOVERY_SECONDS_MAX = 15
+/** After so many rounds also a query service is killed. */
+const QUERY_EVERY = 4
 /** In turn: most often between the index write and its receipts, where most can go wrong. */
 const moments: readonly Moment[] = ['manifest', 'marker', 'embedded', 'manifest', 'marker', 'ingested']
 
@@ -18,6 +20,7 @@ export const kill: Row = {
   id: 'F1',
   title: 'kill -9 of one of two workers, at every stage',
   sets: ['fast', 'full'],
+  needs: { standing: true },
   run: (context) => killAgainAndAgain(context, rounds[context.set]),
 }
 
@@ -27,16 +30,33 @@ export const killWithDefaults: Row = {
   id: 'F1d',
   title: 'the same with the default session timeout of 10 s',
   sets: ['full'],
-  needs: { env: { FRESHET_SESSION_TIMEOUT_MS: '10000' } },
+  needs: { standing: true, env: { FRESHET_SESSION_TIMEOUT_MS: '10000' } },
   run: (context) => killAgainAndAgain(context, 6),
 }
 
 async function killAgainAndAgain(context: Context, times: number): Promise<void> {
-  const { set, platform, load, workers, next, startWorker, signal, healed, atRest, count, most, expect, say } = context
+  const {
+    set,
+    platform,
+    load,
+    workers,
+    queries,
+    next,
+    startWorker,
+    startQuery,
+    signal,
+    healed,
+    atRest,
+    count,
+    most,
+    expect,
+    say,
+  } = context
   await load.write(200)
   await atRest()
   let inFlight = 0
   let hits = 0
+  let queryKills = 0
   for (let round = 0; round < times; round++) {
     const moment = moments[round % moments.length]!
     const passed = passing(platform, moment, 1 + Math.floor(next() * 2))
@@ -57,8 +77,16 @@ async function killAgainAndAgain(context: Context, times: number): Promise<void>
         `recovery took ${seconds.toFixed(1)} s, and ${RECOVERY_SECONDS_MAX} is the bound`,
       )
     await startWorker()
+    if (round % QUERY_EVERY === 1) {
+      // The one that takes its place knows nothing of its standing queries.
+      const query = queries[Math.floor(next() * queries.length)]!
+      await startQuery(query)
+      await signal(query, 'SIGKILL')
+      queryKills++
+    }
   }
   await atRest()
+  count('kills of a query service', queryKills)
   const again = await handledAgain(platform)
   count('kills between the index write and its receipts', hits)
   expect(hits > 0, 'no kill hit between the index write and its receipts: the row says nothing about it')

@@ -13,6 +13,7 @@ export const freeze: Row = {
   id: 'F2',
   title: 'SIGSTOP of a worker beyond the session timeout, then SIGCONT',
   sets: ['fast', 'full'],
+  needs: { standing: true },
   run: (context) => freezeAndWake(context, rounds[context.set]),
 }
 
@@ -22,7 +23,7 @@ export const freezeModel: Row = {
   id: 'F2m',
   title: 'the same with the real model',
   sets: ['full'],
-  needs: { engine: 'model', env: { FRESHET_EMBED_WORKERS: '1' } },
+  needs: { standing: true, engine: 'model', env: { FRESHET_EMBED_WORKERS: '1' } },
   run: (context) => freezeAndWake(context, 2),
 }
 

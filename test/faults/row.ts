@@ -31,6 +31,8 @@ export interface Needs {
   readonly workers?: number
   /** Query services, one for each tenant, and a reader of each. Default true. */
   readonly queries?: boolean
+  /** Clients that follow standing queries of each of these, and are compared at rest. Default false. */
+  readonly standing?: boolean
   /** Default: hash. */
   readonly engine?: 'hash' | 'model'
   /** `own`: a Qdrant that may be killed, copied, set back. Default: the shared one. */

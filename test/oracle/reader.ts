@@ -41,7 +41,7 @@ export function readQueries(name: string, url: () => string, tenant: string, key
 
 /** What a search was told, as the oracle judges it. */
 export function answerOf(
-  { hits, asOf }: SearchAnswer,
+  { hits, asOf }: Pick<SearchAnswer, 'hits' | 'asOf'>,
   { reader, tenant, atMs }: { reader: string; tenant: string; atMs: number },
 ): Answer {
   const positions = positionsOf(asOf.token)!.documents
