@@ -11,8 +11,9 @@ import type { Role } from './collections.ts'
 import { indexVectors } from './index-vectors.ts'
 import { type MemoryIndex, memoryIndex } from './memory-index.ts'
 import { type Standing, standingIn } from './standing.ts'
+import { PENDING_MAX, type Pending, pendingWith } from './standing-elsewhere.ts'
 
-/** Two collections of one space, `old` and `new`, in one process, as `control` says: the test says what it says. */
+/** Two collections, `old` and `new`, in one process, as `control` says: the test says what it says. */
 interface Two extends AsyncDisposable {
   readonly driver: TestDriver
   readonly old: MemoryIndex
@@ -24,14 +25,20 @@ interface Two extends AsyncDisposable {
   /** Lets what is published be seen, until nothing more follows. */
   settle(): Promise<void>
   applied(collection: 'old' | 'new'): Promise<number>
+  /** What it has published last. */
+  said(collection: 'old' | 'new'): Promise<Progress | undefined>
+  /** It applies nothing; null: all do. */
+  stall(collection: 'old' | 'new' | null): void
 }
 
-async function twoCollections(): Promise<Two> {
+/** `spaces` 2: each is of a space of its own, so that they have only positions in common. Both read one log here, in which positions are in disorder. */
+async function twoCollections({ spaces = 1 }: { spaces?: 1 | 2 } = {}): Promise<Two> {
   const changes = new Changes()
   const published = new Map<string, Progress>()
   let serving = 'old'
   let gates: { readonly old?: 'new'; readonly new?: 'old' } = {}
   let written = 0
+  let stalled: string | null = null
   let begun: TestDriver | null = null
   const load = async (): Promise<void> => {
     for (const { key, value } of (await begun?.records(progress)) ?? []) published.set(key, value as Progress)
@@ -43,13 +50,18 @@ async function twoCollections(): Promise<Two> {
         collection,
         serving: collection === serving,
         behind: gates[collection] ?? null,
-        filling: false,
+        filling: stalled === collection,
       }),
       sync: load,
-      progress: (partition) => [...published.values()].filter((each) => each.partition === partition),
+      progress: () => [...published.values()].filter((each) => spaces === 1 || each.collection === collection),
+      elsewhere: () => [...published.values()].filter((each) => spaces === 2 && each.collection !== collection),
+      sharesLog: (other) => spaces === 1 || other === collection,
+      end: async () => ({ epoch: 1, low: written - 1 }),
       isTalkedOver: () => false,
       changed: (signal) => changes.next(signal),
-      pace: async () => {},
+      async pace(_, signal) {
+        while (stalled === collection && !signal.aborted) await changes.next(signal)
+      },
     })
   const indexes = { old: memoryIndex({ collection: 'old' }), new: memoryIndex({ collection: 'new' }) }
   const portsOf = (collection: 'old' | 'new') => ({
@@ -78,11 +90,23 @@ async function twoCollections(): Promise<Two> {
       await settle()
     },
     async write(records) {
-      const deletions = Array.from({ length: records }, () => {
-        const position = `0:${written}:0`
-        return { key: `acme/${written++ % 7}`, value: null, headers: { position } }
+      const first = written
+      const deletions = Array.from({ length: records }, (_, i) => {
+        // Pairs of neighbours change places, as documents overtake each other; of one key the order is kept.
+        const at = first + (i % 2 === 0 ? Math.min(i + 1, records - 1) : i - 1)
+        const low = i % 2 === 0 && i + 1 < records ? first + i - 1 : first + i
+        written++
+        return { key: `acme/${at % 7}`, value: null, headers: { position: `0:${at}:0`, low: String(low) } }
       })
       await driver.pipe(...deletions)
+    },
+    async said(collection) {
+      await load()
+      return published.get(`${collection}/0`)
+    },
+    stall(collection) {
+      stalled = collection
+      changes.tell()
     },
     settle,
     async applied(collection) {
@@ -178,6 +202,85 @@ test('a collection that stays behind another never applies what that one has not
   assert.equal(order.find(({ collection }) => collection === 'old')!.behind, 'new')
 })
 
+test('a collection that stays behind one of another space applies no position before that one has', async () => {
+  await using two = await twoCollections({ spaces: 2 })
+  await two.write(6)
+  two.stall('new')
+  await two.write(5)
+  const ahead = await two.applied('old')
+
+  await two.decide('old', { old: 'new' })
+  await two.write(5)
+  await two.settle()
+  const gated = await two.said('old')
+  two.stall(null)
+  await two.settle()
+
+  // It shows more than the other did when it was put behind it, and does not say that it is until that is over.
+  assert.deepEqual([ahead, gated!.applied, gated!.behind], [10, 10, null])
+  assert.deepEqual([await two.applied('new'), await two.applied('old')], [15, 15])
+  assert.equal((await two.said('old'))!.behind, 'new')
+})
+
+test('a collection that serves after one of another space begins where the receipts of that one end', async () => {
+  await using two = await twoCollections({ spaces: 2 })
+  await two.write(8)
+  await two.settle()
+  assert.equal((await two.said('new'))!.receipts, 7)
+
+  await two.decide('new')
+  await two.write(4)
+  await two.settle()
+
+  const receipts = await receiptsIn(two)
+  const of = (collection: string) =>
+    receipts.filter((each) => each.collection === collection).map(({ vectorsOffset }) => vectorsOffset)
+  assert.deepEqual(of('old'), [0, 1, 2, 3, 4, 5, 6, 7])
+  assert.deepEqual(of('new'), [8, 9, 10, 11])
+})
+
+test('receipts that are not written yet are not taken for written, also when the one that owes them has gone further', async () => {
+  await using two = await twoCollections({ spaces: 2 })
+  await two.write(4)
+  two.stall('old')
+  await two.write(4)
+  await two.settle()
+
+  // The one that follows has them all, and no one has their receipts.
+  assert.deepEqual([await two.applied('new'), (await two.said('new'))!.receipts], [7, 3])
+  await two.decide('new')
+  two.stall(null)
+  await two.settle()
+
+  assert.deepEqual(await withoutReceipt(two), [])
+})
+
+test('one that has gone over and still owes receipts is not believed to have written them', async () => {
+  await using two = await twoCollections({ spaces: 2 })
+  await two.write(4)
+  two.stall('old')
+  await two.write(4)
+  two.stall('new')
+  await two.decide('new')
+
+  await two.settle()
+  await two.decide('old')
+  two.stall(null)
+  await two.settle()
+
+  assert.deepEqual(await withoutReceipt(two), [])
+})
+
+test('what a collection of another space has not told yet is told in few pieces, however much it is', () => {
+  let pending: Pending[] = []
+  for (let offset = 0; offset < 5_000; offset++)
+    pending = pendingWith(pending, { through: offset, upTo: { epoch: 1, offset: offset ^ 1 } })
+
+  assert.ok(pending.length <= PENDING_MAX)
+  assert.deepEqual(pending.at(-1), { through: 4_999, upTo: { epoch: 1, offset: 4_999 } })
+  for (const { through, upTo } of pending) assert.ok(upTo.offset >= through, `${through} up to ${upTo.offset}`)
+})
+
 test('a collection that does not serve bears the revision that came last, also where the content is the same', async () => {
   await using two = await twoCollections()
   const document = (offset: number) => ({
@@ -243,4 +346,46 @@ for (let seed = 1; seed <= 20; seed++) {
     const end = (await two.driver.offsets(vectors)).length - 1
     assert.deepEqual([await two.applied('old'), await two.applied('new')], [end, end])
   })
+}
+
+for (let seed = 1; seed <= 30; seed++) {
+  test(`whenever it is switched between spaces, every record has a receipt, and nobody who goes over sees a document go back (seed ${seed})`, async () => {
+    const random = randomOf(seed)
+    await using two = await twoCollections({ spaces: 2 })
+
+    for (let step = 0; step < 20; step++) {
+      const what = random()
+      const to = random() < 0.5 ? 'old' : 'new'
+      if (what < 0.45) await two.write(1 + Math.floor(random() * 6))
+      else if (what < 0.55) await two.driver.restart()
+      else if (what < 0.6) await two.driver.crash()
+      else if (what < 0.7) two.stall(random() < 0.6 ? to : null)
+      else if (what < 0.8) await two.decide(to)
+      else await two.decide(to, to === 'old' ? { old: 'new' } : { new: 'old' })
+      await showsNothingMore(two)
+    }
+    two.stall(null)
+    for (let i = 0; i < 3; i++) await two.settle()
+
+    assert.equal(two.driver.failure, null)
+    assert.deepEqual(await withoutReceipt(two), [])
+    const end = (await two.driver.offsets(vectors)).length - 1
+    assert.deepEqual([await two.applied('old'), await two.applied('new')], [end, end])
+  })
+}
+
+/** Of the one that says that it is behind the other. */
+async function showsNothingMore(two: Two): Promise<void> {
+  for (const [from, to] of [
+    ['old', 'new'],
+    ['new', 'old'],
+  ] as const) {
+    if ((await two.said(from))?.behind !== to) continue
+    const keys = Array.from({ length: 7 }, (_, i) => `acme/${i}`)
+    const [shown, other] = await Promise.all([two[from], two[to]].map((index) => index.manifests(keys)))
+    for (const [i, key] of keys.entries()) {
+      const [own, ahead] = [shown![i]?.fence.offset ?? -1, other![i]?.fence.offset ?? -1]
+      assert.ok(own <= ahead, `${from} shows ${key} at ${own}, and ${to} at ${ahead}`)
+    }
+  }
 }

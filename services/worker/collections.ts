@@ -8,6 +8,7 @@ import { type StandingWorld, standingIn } from '../../processors/standing.ts'
 import type { Compare } from '../../processors/vector-index.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Retry, reasonOf } from '../../streams/errors.ts'
+import type { Low } from '../../streams/low.ts'
 import type { Runner, Runtime } from '../../streams/runner.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import type { Followed } from './followed.ts'
@@ -30,7 +31,8 @@ export interface CollectionsOptions {
   readonly followed: Followed
   readonly qdrant: Qdrant
   readonly dimensions: number
-  /** As `StandingWorld` has it. */
+  /** As `StandingWorld` has them. */
+  end(partition: number): Promise<Low>
   pace(records: number, signal: AbortSignal): Promise<void>
   compareIn(collection: string): Compare
   readonly log: pino.Logger
@@ -45,12 +47,15 @@ export function keepCollections(options: CollectionsOptions): Collections {
   let closed = false
   const running = new Map<string, Kept>()
 
+  const sharesLog = (collection: string): boolean => spaceOfCollection(collection, scope.prefix) === scope.space
   const worldOf = (collection: string): StandingWorld => ({
     collection,
     role: () => roles.get(collection) ?? { collection, serving: false, behind: null, filling: false },
     sync: () => published.sync(),
-    progress: (partition) =>
-      published.of(partition).filter((each) => spaceOfCollection(each.collection, scope.prefix) === scope.space),
+    progress: (partition) => published.of(partition).filter((each) => sharesLog(each.collection)),
+    elsewhere: (partition) => published.of(partition).filter((each) => !sharesLog(each.collection)),
+    sharesLog,
+    end: options.end,
     isTalkedOver: (partition) => published.isTalkedOver(collection, partition),
     changed: followed.changed,
     pace,

@@ -12,9 +12,10 @@ import type { Document } from '../../schemas/records.ts'
 import { catalogue, documents, vectors } from '../../schemas/topics.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { Retry, reasonOf } from '../../streams/errors.ts'
+import type { Low } from '../../streams/low.ts'
 import type { Runner, Runtime } from '../../streams/runner.ts'
 import type { States } from '../../streams/states.ts'
-import type { Scope } from '../../streams/topic.ts'
+import { nameIn, type Scope } from '../../streams/topic.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import type { WorkerConfig } from '../config.ts'
 import { describeModel, type ModelVersion } from '../engine.ts'
@@ -73,10 +74,12 @@ export function keepSpace(space: string, options: SpaceOptions): KeptSpace {
     try {
       pair = await begin(engine, scope, serves, failure.resolve, options)
       present = pair
-      await Promise.race([pair.collections.started, failure.promise, aborted(stopped.signal)])
+      const ended = Promise.race([failure.promise, aborted(stopped.signal)])
+      const early = await Promise.race([pair.collections.started, ended])
+      if (early instanceof Error) throw early
       wait = null
       started.resolve()
-      const error = await Promise.race([failure.promise, aborted(stopped.signal)])
+      const error = await ended
       if (error !== null) throw error
     } finally {
       present = null
@@ -186,7 +189,12 @@ async function begin(
     speaks: () => tellsRejections(followed.decided(), scope),
   })
   const { dimensions } = engine.space
-  const collections = keepCollections({ runtime, followed, qdrant, dimensions, pace, compareIn, log })
+  const end = async (partition: number): Promise<Low> => {
+    const offsets = await broker.admin.offsets(nameIn(scope, documents))
+    const found = offsets.find((each) => each.partition === partition)
+    return { epoch: platform.epoch, low: (found?.end ?? 0) - 1 }
+  }
+  const collections = keepCollections({ runtime, followed, qdrant, dimensions, end, pace, compareIn, log })
   try {
     const [runner] = await runTopology([embed], runtime)
     for (const line of describeTopology([embedDocuments], scope)) log.info(line)
