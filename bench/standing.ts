@@ -6,6 +6,7 @@ import { type Followers, followersOf } from './followers.ts'
 import type { Held } from './inspector.ts'
 import type { Platform } from './platform.ts'
 import { type Figure, Figures, percentile } from './report.ts'
+import { touching } from './touching.ts'
 import { cpuByThread, usageOf } from './usage.ts'
 
 /**
@@ -23,7 +24,9 @@ export async function standing({
   await using platform = await open('standing', { FRESHET_STANDING_QUERIES_MAX: String(2 * count) })
   const texts = paragraphs(documents + rounds * CHANGES)
   const base = texts.slice(0, documents)
+  const asked = wordsOf(base, count)
   const figures = new Figures()
+  touching(figures, asked, base)
   await platform.produce(base.map((document, i) => platform.record(`base-${i}`, document)))
   await platform.receipts.reached(documents)
   const followers = followersOf(`ws://127.0.0.1:${stack.ports.query}/v1/ws`, OF_ONE_CONNECTION)
@@ -31,7 +34,6 @@ export async function standing({
   const empty = await platform.queryHolds()
   await followers.connect(IDLE_CONNECTIONS)
   addHeld(figures, 'an idle connection', empty, await platform.queryHolds(), IDLE_CONNECTIONS)
-  const asked = wordsOf(base, count)
   const steps = [0.25, 0.5, 1].map((part) => Math.round(count * part))
   for (const [i, upTo] of steps.entries()) {
     const from = steps[i - 1] ?? 0
@@ -167,7 +169,7 @@ const K = 10
 const OF_ONE_CONNECTION = 256
 const IDLE_CONNECTIONS = 500
 /** Of one round. */
-const CHANGES = 30
-const EVERY_MS = 500
+const CHANGES = 12
+const EVERY_MS = 2_000
 const IDLE_MS = 10_000
 const LOOK_MS = 100

@@ -33,7 +33,9 @@ export async function subscribe(
   admit(message, principal, quotas)
   let { resume } = message
   for (;;) {
-    const { query, leave } = await standing.open(message, principal, signal)
+    const { query, leave } = await standing.open(message, principal, signal).catch((error) => {
+      throw signal.aborted ? new OperationError('cancelled', 'cancelled') : error
+    })
     try {
       await follow(query, { resume, minIntervalMs: message.minIntervalMs }, clock, signal, send)
     } catch (error) {
