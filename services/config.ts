@@ -260,6 +260,14 @@ export const queryConfig = platformConfig.extend({
     .describe(
       'Different standing queries that one process keeps; more are refused with rate_limited. Ten thousand of ten hits take about 160 MiB.',
     ),
+  shadowPercent: z.coerce
+    .number()
+    .min(0)
+    .max(100)
+    .default(10)
+    .describe(
+      'Of a hundred searches, so many are also asked of a model that is being rolled out, one at a time and after they were answered, to measure how far both agree.',
+    ),
 })
 
 export const gatewayConfig = platformConfig.extend({

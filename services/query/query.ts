@@ -24,6 +24,7 @@ import { followPresentEpoch } from './freshness-of-epoch.ts'
 import { answerHttp } from './http.ts'
 import { leave } from './leaving.ts'
 import { followServing } from './serving.ts'
+import { shadowing, shadowMetrics } from './shadow.ts'
 import { standingMetrics } from './standing/standing-metrics.ts'
 import { StandingSpaces } from './standing/standing-spaces.ts'
 
@@ -142,8 +143,11 @@ export async function runQuery(config: QueryConfig): Promise<void> {
       if (connection.principal !== null && isNotGood(connection.principal)) connection.revoke(code, reason)
   })
   quotaMetrics(metrics, callers.left)
+  const share = config.shadowPercent / 100
+  const measured = shadowMetrics(metrics)
   const ports: ConnectionPorts = {
     serving,
+    searched: shadowing({ serving, freshness, share, random: Math.random, measured }),
     freshness,
     producer,
     platform,

@@ -8,11 +8,14 @@ import { findWhereItServes, type Query } from './finding.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage, type SearchWish } from './protocol.ts'
 import type { Serving, ServingFollower } from './serving.ts'
+import type { Searched } from './shadow.ts'
 
 export type SearchResult = Readonly<z.infer<typeof searchAnswer>>
 
 export interface SearchPorts {
   readonly serving: Pick<ServingFollower, 'of' | 'sync'>
+  /** Told of each search when its answer is made. */
+  searched?(searched: Searched): void
   readonly freshness: FreshnessFollower
 }
 
@@ -57,6 +60,8 @@ export async function search(
     ...(placesOf && { explain: placesOf(each.id) }),
   }))
   const all = performance.now() - began
+  const documents = [...new Set(hits.map(({ documentId }) => documentId))]
+  ports.searched?.({ message, principal, serving, documents, embedMs, searchMs: ms })
   const durations = { embed: round(embedMs), search: round(ms) }
   return {
     hits,

@@ -1,6 +1,6 @@
 import type { SearchIndex } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
-import { type Asker, type Place, placeFor, servingIn } from '../../processors/collections.ts'
+import { type Asker, allStatesIn, type Place, placeFor, servingIn } from '../../processors/collections.ts'
 import type { Scope } from '../../streams/topic.ts'
 import type { ControlFollower } from '../control-follower.ts'
 
@@ -14,6 +14,8 @@ export interface Serving extends Place {
 export interface ServingFollower {
   /** What answers this one; null: whoever is in no canary. */
   of(asker: Asker | null): Serving
+  /** One of another space than this, that was compared with `documents` and may answer instead: to be compared with; null: there is none. */
+  beside(serving: Serving): Serving | null
   /** Each collection that answers somebody. */
   all(): readonly Serving[]
   /** Resolves when all that is in `control` at the time of the call is followed. */
@@ -43,6 +45,7 @@ export function followServing(
   if (first === null) throw new Error(`there is no engine for ${wanted.space}`)
   let serving: Serving = first
   let canary: Serving | null = null
+  let besides: Serving | null = null
 
   const look = (): void => {
     records = new Map(control.entries())
@@ -67,6 +70,15 @@ export function followServing(
     of(asker) {
       if (asker === null || canary === null) return serving
       return placeFor(records, scope, asker).collection === canary.collection ? canary : serving
+    },
+    beside({ space }) {
+      const isReady = new Set(['verified', 'following'])
+      for (const [collection, state] of allStatesIn(records)) {
+        if (state.space === space || !isReady.has(state.state)) continue
+        if (besides?.collection !== collection) besides = following(null, { space: state.space, collection })
+        return besides
+      }
+      return null
     },
     all: () => [...new Set(canary === null ? [serving] : [serving, canary])],
     sync: control.sync,
