@@ -117,7 +117,13 @@ async function openWorld(
 async function openOwnEngine(config: WorkerConfig) {
   const { openEngine } = await import('../services/engine.ts')
   const { pino } = await import('pino')
-  return openEngine(config, { workers: 1, models: addresses().models, queries: false, log: pino({ level: 'silent' }) })
+  return openEngine(config, {
+    workers: 1,
+    models: addresses().models,
+    queries: false,
+    instance: 'audit',
+    log: pino({ level: 'silent' }),
+  })
 }
 
 function whole(text: string): number {

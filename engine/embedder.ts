@@ -1,8 +1,11 @@
 /** The ports of the engine: what a processor or a query needs to turn text into vectors and terms. `engine.ts` makes the real one. */
 export interface Engine {
   readonly space: Space
-  /** Which cpu, runtime and weights made the vectors: sha256 of the golden texts' vectors, hex. Equal fingerprints mean equal bytes. */
-  readonly fingerprint: string
+  /**
+   * Which cpu, runtime and weights made the vectors: sha256 of the golden texts' vectors, hex. Equal fingerprints mean equal bytes.
+   * null: the vectors come from a service that has not answered yet.
+   */
+  readonly fingerprint: string | null
   /** Cuts clean text on heading, paragraph and sentence bounds into chunks of at most `space.maxTokens` tokens of the model. Pure. */
   split(text: string): Promise<readonly Chunk[]>
   /** One normalised vector for each text, in order, the space's dimensions long. Waits while the queue is full (back-pressure). */
@@ -46,7 +49,7 @@ export interface Terms {
 export interface EngineStats {
   readonly texts: number
   readonly tokens: number
-  /** CPU inside the model's `session.run`, in all workers, ms. */
+  /** CPU inside the model's `session.run`, in all workers, ms; of a service elsewhere: from request to answer. */
   readonly runMs: number
   readonly queued: number
   /** Texts that were longer than the model takes, so that only their start counts in their vector. */

@@ -98,7 +98,7 @@ export function engineContract(name: string, create: () => Promise<Engine>): voi
     })
 
     test('its fingerprint and its space are in the form that records carry', () => {
-      assert.match(engine.fingerprint, /^[0-9a-f]{64}$/)
+      assert.match(engine.fingerprint!, /^[0-9a-f]{64}$/)
       assert.match(engine.space.id, /^es_[0-9a-f]{16}$/)
     })
 

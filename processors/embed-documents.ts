@@ -59,7 +59,8 @@ export const embedDocuments = processor<EmbedPorts>({
     )
     await addFromIndex(derivations, ports)
     const byWork = new Map<Work, Derivation>(derivations.map((derivation) => [derivation.work, derivation]))
-    return Promise.all(
+    // What each of them has embedded by then is kept: a batch that is tried again finds it, and no text is under way twice.
+    return allOf(
       works.map(async (work): Promise<Outcome> => {
         if ('reject' in work) return work
         const headers = { ...work.headers, received }
@@ -71,6 +72,12 @@ export const embedDocuments = processor<EmbedPorts>({
     )
   },
 })
+
+/** As `Promise.all`, but nothing is under way any more when it rejects. */
+async function allOf<T>(works: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(works)
+  return Promise.all(works)
+}
 
 const BEFORE_ALL: Fence = { epoch: -1, offset: -1, derivation: -1 }
 
@@ -186,7 +193,14 @@ async function derive(
       class: 'size',
     }
   }
-  const vectorByHash = await vectorsOf(derivation, ports, signal)
+  let vectorByHash: Map<string, Buffer>
+  try {
+    vectorByHash = await vectorsOf(derivation, ports, signal)
+  } catch (error) {
+    // A service elsewhere does not take one of its texts; the other documents of the batch have nothing to do with it.
+    if (error instanceof Reject) return { reject: reasonOf(error), class: 'content' }
+    throw error
+  }
   const pipeline = `${document.cleaning || 'foreign'}+${derivingVersion}`
   const { title, url, language, attributes, acl } = document
   const value: DocumentVectors = {
@@ -231,7 +245,12 @@ async function vectorsOf(
       slice.map(([, text]) => text),
       { as: 'document', signal },
     )
-    for (const [j, [hash]] of slice.entries()) found.set(hash, bytesOf(embedded[j]!))
+    for (const [j, [hash]] of slice.entries()) {
+      const vector = bytesOf(embedded[j]!)
+      found.set(hash, vector)
+      // At once: where the next slice fails, this one is not paid for again.
+      cache.set(hash, vector)
+    }
   }
   for (const [hash, vector] of found) cache.set(hash, vector)
   counted({ embedded: toEmbed.length, fromCache, fromIndex })

@@ -32,7 +32,8 @@ export interface MemoryPipeline extends AsyncDisposable {
 export async function memoryPipeline({
   partitions = 2,
   cacheBytesMax = 0,
-  index = memoryIndex({ space: hashSpace }),
+  engine = hashEngine(),
+  index = memoryIndex({ space: engine.space.id }),
   from = 'inbox',
   clock = virtualClock(),
   compare = async () => Promise.reject(new Error('nothing is compared here')),
@@ -41,6 +42,7 @@ export async function memoryPipeline({
 }: {
   partitions?: number
   cacheBytesMax?: number
+  engine?: Engine
   index?: MemoryIndex
   from?: 'inbox' | 'documents'
   clock?: VirtualClock
@@ -49,7 +51,6 @@ export async function memoryPipeline({
   identified?: DriverOptions['identified']
   erasedAt?: (tenant: string) => number | null
 } = {}): Promise<MemoryPipeline> {
-  const engine = hashEngine()
   const counts = { embedded: 0, fromCache: 0, fromIndex: 0 }
   const ports: EmbedPorts = {
     engine,
@@ -104,8 +105,6 @@ export async function memoryPipeline({
     },
   }
 }
-
-const hashSpace = hashEngine().space.id
 
 /** F of the latest record of each key. */
 async function served(driver: TestDriver, engine: Engine): Promise<Map<string, string>> {

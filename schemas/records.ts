@@ -16,7 +16,7 @@ export interface Action {
   requestId: null | string
 }
 
-/** What is decided for the whole platform: value of `control`. The key is the subject: serving, spaces/<space>, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, tenants/<tenant>, or sources/<source>. */
+/** What is decided for the whole platform: value of `control`. The key is the subject: serving, spaces/<space>, collections/<name>, topic/<name>, dead-letter/<id>, keys/<id>, tenants/<tenant>, sources/<source>, or golden/<space>. */
 export interface Control {
   /** Under the key serving: what query nodes read. */
   serving: null | Serving
@@ -34,6 +34,8 @@ export interface Control {
   tenant: null | TenantQuota
   /** Under sources/<source>: what is admitted of that topic. A source without a record has the configured quotas. */
   source: null | SourceQuota
+  /** Under golden/<space>: the vectors of the golden texts. A service that gives others has another model. */
+  golden: null | GoldenVectors
 }
 
 export interface Serving {
@@ -153,6 +155,15 @@ export interface SourceQuota {
   embeddedTokensPerMinute: null | number
   /** Admitted only while the index is no further behind `documents` than the configured bound. */
   bulk: boolean
+}
+
+export interface GoldenVectors {
+  /** sha256 of the vectors, hex. */
+  fingerprint: string
+  /** One after the other, little-endian f32. */
+  vectors: Buffer
+  /** When the space was first used with a service elsewhere, ms since 1970. */
+  at: number
 }
 
 /** A record that can never succeed, untouched: value of `dead-letters`, under the record's key where that is text. Its identity is (stage, topicId, partition, offset). */

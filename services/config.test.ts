@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Fatal } from '../streams/errors.ts'
-import { callerConfig, gatewayConfig, isSecret, loadConfig, queryConfig, settings, variableOf } from './config.ts'
+import {
+  callerConfig,
+  gatewayConfig,
+  isSecret,
+  loadConfig,
+  queryConfig,
+  settings,
+  variableOf,
+  workerConfig,
+} from './config.ts'
 
 test('a secret is read from a file, over which the environment itself counts', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'freshet-config-'))
@@ -53,4 +62,42 @@ test('every setting that sounds like a secret is one, and only those can be in a
     loadConfig(gatewayConfig, { env: { [`${variableOf('tenant')}_FILE`]: '/nowhere' } }).tenant,
     'default',
   )
+})
+
+test('all that is wrong with a service that embeds is told at once, with the setting that would mend it', () => {
+  const faultsOf = (env: Record<string, string>): string => {
+    try {
+      loadConfig(workerConfig, { env })
+      return ''
+    } catch (error) {
+      return (error as Fatal).message
+    }
+  }
+
+  const incomplete = faultsOf({
+    FRESHET_EMBEDDING_BACKEND: 'tei',
+    FRESHET_EMBEDDING_DIMENSIONS_ASKED: 'on',
+    FRESHET_EMBEDDING_TOKENIZER: '/nowhere',
+  })
+  const needless = faultsOf({ FRESHET_EMBEDDING_URL: 'http://127.0.0.1:1' })
+  const withKey = faultsOf({
+    FRESHET_EMBEDDING_BACKEND: 'openai',
+    FRESHET_EMBEDDING_URL: 'http://me:canary-3d@127.0.0.1:1',
+    FRESHET_EMBEDDING_DIMENSIONS: '0',
+  })
+
+  for (const part of [
+    /embeddingUrl is not set, and embeddingBackend is tei; set FRESHET_EMBEDDING_URL/,
+    /embeddingDimensions is not set.*set FRESHET_EMBEDDING_DIMENSIONS/,
+    /embeddingDimensionsAsked is on, and embeddingBackend is tei/,
+    /embeddingTokenizer from FRESHET_EMBEDDING_TOKENIZER is "\/nowhere": this file cannot be read/,
+  ])
+    assert.match(incomplete, part)
+  assert.match(
+    needless,
+    /embeddingUrl is set, and embeddingBackend is in-process; set FRESHET_EMBEDDING_BACKEND to openai or tei/,
+  )
+  assert.match(withKey, /embeddingUrl .*put them into embeddingApiKey/)
+  assert.match(withKey, /embeddingDimensions from FRESHET_EMBEDDING_DIMENSIONS is "0"/)
+  assert.ok(!withKey.includes('canary-3d'))
 })

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { TENANT_NAME, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
 import { Fatal } from '../streams/errors.ts'
 import { addressSetting, type CredentialConfig, credentialFaults, credentialSettings } from './credential-settings.ts'
+import { type EmbeddingConfig, embeddingFaults, embeddingSettings } from './embedding-settings.ts'
 import { SECRET, Secret, secretSetting } from './secret.ts'
 
 /**
@@ -77,7 +78,10 @@ export const platformConfig = z.strictObject({
   model: z
     .string()
     .default('all-minilm-l6-v2-q')
-    .describe('Embedding model: NAME, NAME@VERSION or NAME:LABEL, of the repository of models.'),
+    .describe(
+      'Embedding model: NAME, NAME@VERSION or NAME:LABEL, of the repository of models; elsewhere, as the service there calls it.',
+    ),
+  ...embeddingSettings,
   modelsDir: z.string().optional().describe('The repository of models. Default: models in the tools folder.'),
   tools: z.string().optional().describe('Folder of what was downloaded. Default: tools in the data folder.'),
   tenant: z
@@ -430,7 +434,10 @@ export function loadConfig<S extends z.ZodObject>(schema: S, { env, flags = {} }
     }
   }
   if (parsed.success && 'kafkaSecurity' in parsed.data)
-    faults.push(...credentialFaults(parsed.data as unknown as CredentialConfig, variableOf))
+    faults.push(
+      ...credentialFaults(parsed.data as unknown as CredentialConfig, variableOf),
+      ...embeddingFaults(parsed.data as unknown as EmbeddingConfig, variableOf),
+    )
   if (faults.length > 0 || !parsed.success) throw new Fatal(`the configuration is wrong: ${faults.join('; ')}`)
   return parsed.data
 }

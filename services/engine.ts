@@ -6,11 +6,14 @@ import { referenceOf } from '../engine/repository/reference.ts'
 import { embeddingModelIn } from '../engine/repository/repository.ts'
 import { spaceOf } from '../engine/space.ts'
 import { addressesOf, type PlatformConfig } from './config.ts'
+import { modelElsewhere, nameElsewhere, openElsewhere, spaceElsewhere } from './embedding-elsewhere.ts'
 
 export interface EngineWish {
   readonly workers: number
   readonly models: string
   readonly queries: boolean
+  /** Tells the processes of one data folder apart: each has a budget of tokens elsewhere of its own. */
+  readonly instance: string
   readonly log: pino.Logger
 }
 
@@ -26,6 +29,8 @@ export const describeModel = ({ model, version }: ModelVersion): string => `${mo
 
 /** The model that the configuration names, with the version that is meant. */
 export function modelIn(config: EngineConfig): ModelVersion {
+  const elsewhere = modelElsewhere(config)
+  if (elsewhere !== null) return elsewhere
   const hash = hashVersionIn(config)
   if (hash !== null) return { model: 'hash', version: hash }
   const { name, version } = embeddingModelIn(addressesOf(config).models, config.model)
@@ -36,11 +41,14 @@ export function modelIn(config: EngineConfig): ModelVersion {
 export const configuredFor = <C extends EngineConfig>(config: C, model: ModelVersion): C => ({
   ...config,
   engine: model.model === 'hash' ? 'hash' : 'model',
+  // What was the default of it is another now.
+  ...(config.embeddingBackend !== 'in-process' && { embeddingModel: nameElsewhere(config) }),
   model: describeModel(model),
 })
 
 /** The space of the engine that the configuration names, without the engine. */
 export function spaceIn(config: EngineConfig): Space {
+  if (modelElsewhere(config) !== null) return spaceElsewhere(config)
   const hash = hashVersionIn(config)
   if (hash !== null) return hashEngine({ version: hash }).space
   return spaceOf(embeddingModelIn(addressesOf(config).models, config.model))
@@ -48,9 +56,10 @@ export function spaceIn(config: EngineConfig): Space {
 
 /** The engine that the configuration names. */
 export async function openEngine(
-  config: Pick<EngineConfig, 'engine' | 'model'>,
-  { workers, models, queries, log }: EngineWish,
+  config: EngineConfig,
+  { workers, models, queries, instance, log }: EngineWish,
 ): Promise<Engine> {
+  if (modelElsewhere(config) !== null) return openElsewhere(config, { instance, log })
   const hash = hashVersionIn(config)
   if (hash !== null) return hashEngine({ version: hash })
   return createEngine({

@@ -86,6 +86,26 @@ export const stateKinds = {
       'Correct what the detail names (freshet models verify); it is tried again by itself. A candidate can be removed with freshet models abort.',
     blocking: true,
   },
+  'embedding-unavailable': {
+    means:
+      'The service that embeds does not answer, has no room, does not let us in, or answers something that is no vectors. What needs vectors waits; nothing is thrown away, and what is embedded already is searched.',
+    advice:
+      'The detail has the service’s words. Start it, or correct FRESHET_EMBEDDING_URL, FRESHET_MODEL and FRESHET_EMBEDDING_API_KEY.',
+    blocking: true,
+  },
+  'embedding-budget-spent': {
+    means:
+      'The tokens that this process may have embedded elsewhere on one UTC day are spent. What needs vectors waits for the next day.',
+    advice: 'Nothing, if that is wanted: it goes on by itself. Else raise FRESHET_EMBEDDING_TOKENS_PER_DAY_MAX.',
+    blocking: false,
+  },
+  'embedding-model-changed': {
+    means:
+      'The service that embeds gives other vectors for the golden texts than when the space was first used: it runs another model under the same name. Nothing is embedded with it.',
+    advice:
+      'Put the former model back. To go over to the new one give it another FRESHET_EMBEDDING_REVISION in all roles, which makes a space of its own.',
+    blocking: true,
+  },
   'kafka-unreachable': {
     means: 'Kafka does not answer.',
     advice: 'Start Kafka, or correct FRESHET_KAFKA.',

@@ -10,6 +10,7 @@ import { systemClock } from '../../streams/clock.ts'
 import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { followControl } from '../control-follower.ts'
+import { engineGuard, goldenRecords } from '../embedding-guard.ts'
 import { configuredFor, openEngine, spaceIn } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
@@ -40,8 +41,9 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   let state: string | null = 'starting'
   frame.ready(() => state)
 
-  const open = (model: Pick<QueryConfig, 'engine' | 'model'>) =>
-    openEngine(model, { workers: 0, models: addressesOf(config).models, queries: true, log })
+  const instance = `query-${rolePorts(config).queryAdmin}`
+  const open = async (model: QueryConfig) =>
+    guard(await openEngine(model, { workers: 0, models: addressesOf(config).models, queries: true, instance, log }))
   const platform = await openPlatform(config, spaceIn(config).id, frame)
   frame.closing(() => platform.broker.close())
   frame.closing(() => platform.epochs.close())
@@ -53,6 +55,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     failed: frame.fail,
   })
   frame.closing(() => control.close())
+  const guard = engineGuard(config, frame, goldenRecords(control, null))
   const engines = await openSpaceEngines({
     control,
     scope: platform.scope,

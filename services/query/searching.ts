@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Candidate, Content } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
+import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
 import { pageOf, placesIn, wordsIn } from './answering.ts'
 import type { Hit, searchAnswer } from './answers.ts'
@@ -111,7 +112,7 @@ export async function queryOf(
 ): Promise<Query> {
   if (rerank) throw new OperationError('unsupported', 'rerank: there is no reranking model here; leave it out')
   if (typeof query === 'string') {
-    const dense = mode === 'keyword' ? null : (await engine.embed([query], { as: 'query', signal }))[0]!
+    const dense = mode === 'keyword' ? null : await vectorOf(query, engine, signal)
     const terms = mode === 'dense' ? null : engine.queryTerms(query, language ?? null)
     return { dense, terms, like: null }
   }
@@ -132,6 +133,21 @@ export async function queryOf(
   if (!(length > 0) || !Number.isFinite(length))
     throw new OperationError('bad_request', 'query.vector: has no direction; give finite numbers that are not all 0')
   return { dense: Float32Array.from(query.vector, (each) => each / length), terms: null, like: null }
+}
+
+/** Without the model a search by keywords is still answered, for who asks for it. */
+async function vectorOf(query: string, engine: Engine, signal: AbortSignal): Promise<Float32Array> {
+  try {
+    return (await engine.embed([query], { as: 'query', signal }))[0]!
+  } catch (cause) {
+    if (cause instanceof Retry)
+      throw new OperationError('unavailable', `${reasonOf(cause)}; mode keyword needs no vectors`, {
+        cause,
+        retryAfterMs: cause.retryAfterMs,
+      })
+    if (cause instanceof Reject) throw new OperationError('bad_request', `query: ${reasonOf(cause)}`, { cause })
+    throw cause
+  }
 }
 
 export function hitOf(

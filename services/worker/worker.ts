@@ -10,6 +10,7 @@ import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import { Turns } from '../../streams/turns.ts'
 import { keyWrittenSince } from '../../streams/written-since.ts'
 import { addressesOf, configuredQuota, configuredSourceQuota, rolePorts, type WorkerConfig } from '../config.ts'
+import { engineGuard, goldenRecords } from '../embedding-guard.ts'
 import { configuredFor, modelIn, openEngine, spaceIn } from '../engine.ts'
 import { checkEpoch } from '../epoch.ts'
 import { openPlatform, type Platform, persistently } from '../platform.ts'
@@ -66,6 +67,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
     sessionTimeoutMs: config.sessionTimeoutMs,
     failed: frame.fail,
   }
+  const guard = engineGuard(config, frame, goldenRecords(followed, platform))
   const spaces = keepSpaces({
     config,
     platform,
@@ -73,13 +75,16 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
     qdrant,
     runtime,
     metrics: engineMetrics(metrics),
-    open: (model) =>
-      open(configuredFor(config, model), {
-        workers: config.embedWorkers,
-        models: addressesOf(config).models,
-        queries: false,
-        log,
-      }),
+    open: async (model) =>
+      guard(
+        await open(configuredFor(config, model), {
+          workers: config.embedWorkers,
+          models: addressesOf(config).models,
+          queries: false,
+          instance: `worker-${rolePorts(config).worker}`,
+          log,
+        }),
+      ),
     watched: audits.watched,
     log,
   })

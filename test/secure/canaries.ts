@@ -80,6 +80,12 @@ const plans: Readonly<Record<string, Plan>> = {
     without: ['FRESHET_QDRANT_API_KEY_FILE'],
     shows: /it does not let us in: correct qdrantApiKey/,
   },
+  embeddingApiKey: {
+    user: 'worker',
+    run: 'worker',
+    env: { FRESHET_EMBEDDING_BACKEND: 'openai', FRESHET_EMBEDDING_DIMENSIONS: '64' },
+    shows: /embedding-unavailable.*does not embed now: status 401/,
+  },
   internalSecret: { user: 'gateway', run: 'gateway', shows: /gateway ready/, asks: askWrongly },
   apiKey: { user: 'operator', run: ['search', 'anything'], shows: /unauthorized|API key|credential|401/i },
 }
@@ -132,6 +138,7 @@ async function plant(setting: string, plan: Plan, secure: SecureStack, tokenUrl:
     FRESHET_DATA: secure.dataDir,
     ...plan.env,
     ...(setting === 'kafkaOauthClientSecret' && { FRESHET_KAFKA_OAUTH_TOKEN_URL: tokenUrl }),
+    ...(setting === 'embeddingApiKey' && { FRESHET_EMBEDDING_URL: tokenUrl }),
     [variableOf(setting)]: canary,
   }
   const role = typeof plan.run === 'string'
