@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Client, PublishItem } from '../../client/client.ts'
 import { type Draft, EMPTY, itemOf, type Own, published } from './draft.ts'
 import { duration } from './words.ts'
@@ -28,11 +28,13 @@ export function DocumentForm({
   const textField = useRef<HTMLTextAreaElement>(null)
   const id = draft.id.trim()
   const set = (field: keyof Draft) => (event: { currentTarget: { value: string } }) => {
-    setDraft({ ...draft, [field]: event.currentTarget.value })
+    const { value } = event.currentTarget
+    setDraft((before) => ({ ...before, [field]: value }))
     setIsSure(false)
   }
 
-  useEffect(() => {
+  // Before anything else can be typed.
+  useLayoutEffect(() => {
     if (chosen === null) return
     setDraft(chosen.draft)
     setSaid(null)

@@ -4,6 +4,7 @@ import { existsSync, globSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { reasonOf } from '../../streams/errors.ts'
 import { checkSources } from './check-sources.ts'
+import { chromiumPath, NO_CHROMIUM } from './chromium.ts'
 import { endLeftovers } from './leftovers.ts'
 import { identityOf } from './lock.js'
 import { freeBase, portsFrom } from './ports.ts'
@@ -47,15 +48,16 @@ try {
   rmSync(dataDir, { recursive: true, force: true })
 }
 
-/** Tests that need a browser are run by those who have one. */
+/** Tests that need a browser are run where there is one; who asks for them and has none is told. */
 function testFiles(chosen: readonly string[]): readonly string[] {
   const all = globSync('**/*.test.ts', {
     cwd: repositoryDir,
     exclude: (path) => path === 'node_modules' || path.startsWith('.'),
   })
-  const files = all
-    .filter((path) => !path.endsWith('.browser.test.ts'))
-    .filter((path) => chosen.length === 0 || chosen.some((part) => path.includes(part)))
+  const wanted = all.filter((path) => chosen.length === 0 || chosen.some((part) => path.includes(part)))
+  const files = wanted.filter((path) => !path.endsWith('.browser.test.ts') || chromiumPath() !== null)
+  if (wanted.length > files.length && files.length === 0) throw new Error(NO_CHROMIUM)
+  if (wanted.length > files.length) process.stderr.write(`tests in a browser are left out: ${NO_CHROMIUM}\n`)
   if (files.length === 0) throw new Error(`no test file has ${chosen.join(' or ')} in its path`)
   return files.sort()
 }
