@@ -11,7 +11,9 @@ import { StandingFollower, type Told } from './standing-follower.ts'
 export interface StandingReaders {
   /** Each state that was told, for the oracle: it claims to have what its `asOf` says. */
   readonly answers: readonly Answer[]
-  /** Compares each, at rest, with a fresh exact search. */
+  /** Of all followers. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Compares each, at rest, with a fresh exact search; tells every fault once. */
   atRest(): Promise<StandingVerdict>
   stop(): Promise<void>
 }
@@ -19,7 +21,6 @@ export interface StandingReaders {
 export interface StandingVerdict {
   readonly faults: readonly string[]
   readonly compared: number
-  readonly counts: Readonly<Record<string, number>>
 }
 
 const wishesOf = (tenant: string): readonly SubscribeRequest[] => [
@@ -76,6 +77,12 @@ export function readStanding(url: () => string, tenant: string): StandingReaders
 
   return {
     answers,
+    get counts() {
+      const counts: Record<string, number> = {}
+      for (const { follower } of followers)
+        for (const [name, count] of Object.entries(follower.counts)) counts[name] = (counts[name] ?? 0) + count
+      return counts
+    },
     async atRest() {
       const client = await connect(url())
       try {
@@ -95,12 +102,8 @@ export function readStanding(url: () => string, tenant: string): StandingReaders
       } finally {
         await client.close()
       }
-      const counts: Record<string, number> = {}
-      for (const { follower } of followers) {
-        faults.push(...follower.faults)
-        for (const [name, count] of Object.entries(follower.counts)) counts[name] = (counts[name] ?? 0) + count
-      }
-      return { faults, compared: followers.length, counts }
+      for (const { follower } of followers) faults.push(...follower.faults.splice(0))
+      return { faults: faults.splice(0), compared: followers.length }
     },
     async stop() {
       stopped.abort()
