@@ -19,6 +19,8 @@ export interface SearchRequest extends Wish {
   readonly exact?: boolean
   /** Each hit says which words of its text the query has. */
   readonly highlight?: boolean
+  /** A model reads the best with the query and orders them anew, where one is configured. */
+  readonly rerank?: boolean
   /** Each hit says its places in the lists that it is taken from. */
   readonly explain?: boolean
   /** `''` for the first of several pages of `k`, then the `next` of the page before. */
@@ -57,7 +59,7 @@ export interface SearchHit {
   /** Of its text, each as start and end. */
   readonly highlights?: readonly (readonly [number, number])[]
   /** `null` where it is not in the list. */
-  readonly explain?: { readonly dense: Place | null; readonly keyword: Place | null }
+  readonly explain?: { readonly dense: Place | null; readonly keyword: Place | null; readonly reranked?: Place }
 }
 
 export interface Place {
@@ -70,7 +72,7 @@ export interface SearchAnswer {
   /** With `onTimeout: 'stale'`: the index had not reached `after` in time, and what it stands for may be missing. */
   readonly stale?: true
   readonly asOf: AsOf
-  readonly ms: { readonly embed: number; readonly search: number; readonly wait?: number }
+  readonly ms: { readonly embed: number; readonly search: number; readonly rerank?: number; readonly wait?: number }
   /** Of several pages: the cursor of the one after. */
   readonly next?: string
 }

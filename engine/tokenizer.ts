@@ -1,12 +1,21 @@
 import tokenizers from 'tokenizers'
 import type { Words } from './units.ts'
 
-/** Hugging Face's own tokenizer. Both methods work in a thread of libuv's pool, not on the event loop. */
+/** Hugging Face's own tokenizer. Its methods work in a thread of libuv's pool, not on the event loop. */
 export interface Tokenizer {
   /** Token ids with the special tokens, at most `maxTokens`; the last (SEP) stays when it must cut. `count`: of all, before the cut. */
   ids(text: string, maxTokens: number): Promise<{ ids: readonly number[]; truncated: boolean; count: number }>
+  /** Token ids of both with the special tokens between them, at most `maxTokens`. */
+  pair(query: string, text: string, maxTokens: number): Promise<Pair>
   /** The words of a text without special tokens: what the splitter cuts between. */
   words(text: string): Promise<Words>
+}
+
+export interface Pair {
+  readonly ids: readonly number[]
+  /** Of each token: 0 in the query, 1 in the text; all 0 where the tokenizer does not tell them apart. */
+  readonly types: readonly number[]
+  readonly truncated: boolean
 }
 
 /** @param json the content of a tokenizer.json; its own truncation and padding are ignored (all-MiniLM's cuts at 128). */
@@ -21,11 +30,26 @@ export function createTokenizer(json: string): Tokenizer {
       if (count <= maxTokens) return { ids, truncated: false, count }
       return { ids: [...ids.slice(0, maxTokens - 1), ids.at(-1)!], truncated: true, count }
     },
+    async pair(query, text, maxTokens) {
+      const encoding = await model.encode(query, text)
+      return cutPair({ ids: encoding.getIds(), types: encoding.getTypeIds() }, maxTokens)
+    },
     async words(text) {
       const encoding = await model.encode(text, null, { addSpecialTokens: false })
       return wordsOf(encoding.getOffsets(), encoding.getWordIds(), utf16Offsets(text))
     },
   }
+}
+
+/** The query is cut only above half of what there is; then the text. The last token of each (SEP) stays. */
+export function cutPair({ ids, types }: Omit<Pair, 'truncated'>, maxTokens: number): Pair {
+  if (ids.length <= maxTokens) return { ids, types, truncated: false }
+  const second = types.indexOf(1)
+  const cut = (from: number, to: number, max: number) =>
+    Array.from({ length: to - from }, (_, i) => from + i).filter((at) => at < from + max - 1 || at === to - 1)
+  const query = second < 0 ? [] : cut(0, second, Math.max(Math.floor(maxTokens / 2), maxTokens - (ids.length - second)))
+  const kept = [...query, ...cut(Math.max(second, 0), ids.length, maxTokens - query.length)]
+  return { ids: kept.map((at) => ids[at]!), types: kept.map((at) => types[at]!), truncated: true }
 }
 
 /** Folds tokens into words. Offsets are in code points; a word that overlaps the one before belongs to it: no cut fits between. */

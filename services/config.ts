@@ -258,6 +258,13 @@ export const queryConfig = platformConfig.extend({
   embeddedTokensPerMinute: amount
     .default(600_000)
     .describe('Tokens of queries that are embedded for one key or subject, about four bytes each.'),
+  rerankModel: z
+    .string()
+    .optional()
+    .describe(
+      'Model that reranks, as NAME, NAME@VERSION or NAME:LABEL of one with the task rerank in the folder of models. Default: none, and rerank is refused.',
+    ),
+  rerankWorkers: count.max(256).default(1).describe('Threads that rerank, each with its own copy of the model.'),
   standingQueriesMax: count
     .max(1_000_000)
     .default(10_000)

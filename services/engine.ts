@@ -4,8 +4,9 @@ import { createEngine } from '../engine/engine.ts'
 import { type HashVersion, hashEngine, hashVersions } from '../engine/hash-engine.ts'
 import { referenceOf } from '../engine/repository/reference.ts'
 import { embeddingModelIn } from '../engine/repository/repository.ts'
+import { openReranker as open, type Reranker } from '../engine/reranker.ts'
 import { spaceOf } from '../engine/space.ts'
-import { addressesOf, type PlatformConfig } from './config.ts'
+import { addressesOf, type PlatformConfig, type QueryConfig } from './config.ts'
 import { modelElsewhere, nameElsewhere, openElsewhere, spaceElsewhere } from './embedding-elsewhere.ts'
 
 export interface EngineWish {
@@ -80,4 +81,10 @@ function hashVersionIn({ engine, model }: Pick<EngineConfig, 'engine' | 'model'>
   if (known === undefined)
     throw new Error(`the model hash has no version ${wanted}; there are: ${hashVersions.join(', ')}`)
   return known
+}
+
+/** The model that reranks, where the configuration names one. */
+export async function openReranker(config: QueryConfig, log: pino.Logger): Promise<Reranker | null> {
+  const { rerankModel: model, rerankWorkers: workers } = config
+  return model === undefined ? null : open({ model, modelsDir: addressesOf(config).models, workers, log })
 }

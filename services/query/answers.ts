@@ -25,7 +25,11 @@ export const hit = z.strictObject({
     .optional()
     .describe('Words of the hit’s text that the query has too, as units of that text.'),
   explain: z
-    .strictObject({ dense: place.nullable(), keyword: place.nullable() })
+    .strictObject({
+      dense: place.nullable(),
+      keyword: place.nullable(),
+      reranked: place.optional().describe('Where it stood before it was reranked.'),
+    })
     .optional()
     .describe('Where it stands in each list that the answer was made of; null: not in its window.'),
 })
@@ -52,7 +56,12 @@ export const change = z.discriminatedUnion('op', [
 ])
 
 /** Durations, ms. */
-const ms = z.strictObject({ embed: z.number(), search: z.number(), wait: z.number().optional() })
+const ms = z.strictObject({
+  embed: z.number(),
+  search: z.number(),
+  rerank: z.number().optional(),
+  wait: z.number().optional(),
+})
 
 export const searchAnswer = z.strictObject({
   hits: z.array(hit),

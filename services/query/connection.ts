@@ -75,7 +75,8 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
       type: 'ready',
       connection: `c_${randomUUID()}`,
       heartbeatMs: HEARTBEAT_MS,
-      limits: LIMITS,
+      // What is not there has no limit but this.
+      limits: ports.reranker ? LIMITS : { ...LIMITS, rerankedMax: 0 },
       token: ports.freshness.asOf(ports.serving.of(by).collection).token,
     })
 

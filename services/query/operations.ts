@@ -3,7 +3,7 @@ import { rateHeaders } from '../limits.ts'
 import type { Principal, Scope } from '../principal.ts'
 import { type Cost, type OverQuota, overQuota, tokensIn } from '../quotas.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
-import { type ClientMessage, OperationError, type SubscribeMessage } from './protocol.ts'
+import { type ClientMessage, LIMITS, OperationError, type SubscribeMessage } from './protocol.ts'
 import { costOf, type PublishPorts, publish } from './publishing.ts'
 import { type SearchPorts, search } from './searching.ts'
 
@@ -63,8 +63,15 @@ export function admit(message: Admitted, principal: Principal, quotas: Quotas): 
   visibilityOf(principal)
   checkScope(message.type, principal)
   if (message.type !== 'search' && message.type !== 'subscribe') return
-  if (typeof message.query === 'string' && message.mode !== 'keyword')
-    checkQuota(quotas.searching(principal, tokensIn(Buffer.byteLength(message.query))))
+  if (message.type === 'subscribe' && message.rerank)
+    throw new OperationError(
+      'unsupported',
+      'rerank: a standing query is not reranked, since every change would need the model; leave it out, and search with rerank when it has changed',
+    )
+  const embedded = typeof message.query === 'string' && message.mode !== 'keyword'
+  const tokens = embedded ? tokensIn(Buffer.byteLength(message.query as string)) : 0
+  const read = message.rerank ? RERANK_TOKENS : 0
+  if (tokens + read > 0) checkQuota(quotas.searching(principal, tokens + read))
 }
 
 export function checkScope(type: Admitted['type'], principal: Principal): void {
@@ -84,6 +91,9 @@ export function overQuotaError(over: OverQuota): OperationError {
     rate: rateHeaders(nameOf[measure], limit, taken),
   })
 }
+
+/** What a model reads that reranks the candidates of a search, about. */
+const RERANK_TOKENS = LIMITS.rerankedMax * 200
 
 const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 

@@ -12,6 +12,7 @@ export const LIMITS = {
   queryCharsMax: 8_192,
   kMax: 100,
   pagedHitsMax: 200,
+  rerankedMax: 50,
   documentsMax: 100,
   operationsMax: 64,
   messagesPerSecondMax: 500,

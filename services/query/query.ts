@@ -11,7 +11,7 @@ import { nameIn } from '../../streams/topic.ts'
 import { addressesOf, type QueryConfig, rolePorts } from '../config.ts'
 import { followControl } from '../control-follower.ts'
 import { engineGuard, goldenRecords } from '../embedding-guard.ts'
-import { configuredFor, openEngine, spaceIn } from '../engine.ts'
+import { configuredFor, openEngine, openReranker, spaceIn } from '../engine.ts'
 import { openPlatform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
@@ -44,6 +44,8 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const instance = `query-${rolePorts(config).queryAdmin}`
   const open = async (model: QueryConfig) =>
     guard(await openEngine(model, { workers: 0, models: addressesOf(config).models, queries: true, instance, log }))
+  const reranker = await openReranker(config, log)
+  if (reranker !== null) frame.closing(() => reranker.close())
   const platform = await openPlatform(config, spaceIn(config).id, frame)
   frame.closing(() => platform.broker.close())
   frame.closing(() => platform.epochs.close())
@@ -149,6 +151,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const share = config.shadowPercent / 100
   const measured = shadowMetrics(metrics)
   const ports: ConnectionPorts = {
+    reranker,
     serving,
     searched: shadowing({ serving, freshness, share, random: Math.random, measured }),
     freshness,

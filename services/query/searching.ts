@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Candidate, Content } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
+import type { Reranker } from '../../engine/reranker.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
 import { pageOf, placesIn, wordsIn } from './answering.ts'
@@ -8,6 +9,7 @@ import type { Hit, searchAnswer } from './answers.ts'
 import { findWhereItServes, type Query } from './finding.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { OperationError, type SearchMessage, type SearchWish } from './protocol.ts'
+import { rerankingOf } from './reranking.ts'
 import type { Serving, ServingFollower } from './serving.ts'
 import type { Searched } from './shadow.ts'
 
@@ -18,6 +20,8 @@ export interface SearchPorts {
   /** Told of each search when its answer is made. */
   searched?(searched: Searched): void
   readonly freshness: FreshnessFollower
+  /** Where a model is configured that reranks. */
+  readonly reranker?: Reranker | null
 }
 
 /**
@@ -30,6 +34,7 @@ export async function search(
   signal: AbortSignal,
 ): Promise<SearchResult> {
   const began = performance.now()
+  const reranking = rerankingOf(message, ports)
   const { sync } = ports.serving
   const now = () => ports.serving.of(principal)
   let embedMs = 0
@@ -48,9 +53,16 @@ export async function search(
     isStale = !(await satisfied(message, leftMs, principal, ports.freshness, signal))
   }
   const page = pageOf(message)
-  const wantedIn = async (serving: Serving) => ({ ...message, ...page, query: await queryIn(serving) })
+  const wantedIn = async (serving: Serving) => ({
+    ...message,
+    ...page,
+    query: await queryIn(serving),
+    ...reranking?.wanted,
+  })
   const finding = { serving: { now, sync }, freshness: ports.freshness, ready }
-  const { taken, lists, asOf, ms, serving } = await findWhereItServes(wantedIn, principal, finding, signal)
+  const { taken: found, lists, asOf, ms, serving } = await findWhereItServes(wantedIn, principal, finding, signal)
+  const reranked = await reranking?.rerank(found, signal)
+  const taken = reranked?.taken ?? found
   const { from, to, next } = page
   const shown = taken.slice(from, to)
   const placesOf = message.explain ? placesIn(lists) : null
@@ -58,18 +70,19 @@ export async function search(
   const hits = shown.map((each) => ({
     ...hitOf(each, principal.tenant),
     ...(wordsOf && { highlights: wordsOf(each.text) }),
-    ...(placesOf && { explain: placesOf(each.id) }),
+    ...(placesOf && { explain: { ...placesOf(each.id), ...reranked?.placeOf(each.id) } }),
   }))
   const all = performance.now() - began
   const documents = [...new Set(hits.map(({ documentId }) => documentId))]
   ports.searched?.({ message, principal, serving, documents, embedMs, searchMs: ms })
-  const durations = { embed: round(embedMs), search: round(ms) }
+  const rerankMs = reranked?.ms ?? 0
+  const durations = { embed: round(embedMs), search: round(ms), ...(reranked && { rerank: round(rerankMs) }) }
   return {
     hits,
     ...(next !== null && taken.length > to && { next }),
     ...(isStale && { stale: true as const }),
     asOf,
-    ms: message.explain ? { ...durations, wait: round(Math.max(0, all - embedMs - ms)) } : durations,
+    ms: message.explain ? { ...durations, wait: round(Math.max(0, all - embedMs - ms - rerankMs)) } : durations,
   }
 }
 
@@ -106,11 +119,10 @@ async function satisfied(
 const patienceOf = ({ freshness }: SearchMessage): number => (freshness === 'any' ? 0 : freshness.timeoutMs)
 
 export async function queryOf(
-  { query, mode, language, rerank }: Pick<SearchWish, 'query' | 'mode' | 'language' | 'rerank'>,
+  { query, mode, language }: Pick<SearchWish, 'query' | 'mode' | 'language'>,
   engine: Engine,
   signal: AbortSignal,
 ): Promise<Query> {
-  if (rerank) throw new OperationError('unsupported', 'rerank: there is no reranking model here; leave it out')
   if (typeof query === 'string') {
     const dense = mode === 'keyword' ? null : await vectorOf(query, engine, signal)
     const terms = mode === 'dense' ? null : engine.queryTerms(query, language ?? null)

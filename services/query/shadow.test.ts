@@ -94,6 +94,7 @@ test('what no model decides, and what is not in the share, is asked of no other'
 
   await whole.asked(['a'], { mode: 'keyword' })
   await whole.asked(['a'], { cursor: '' })
+  await whole.asked(['a'], { rerank: true })
   await less.asked(['a'])
 
   assert.deepEqual([...whole.agreed, ...less.agreed], [])

@@ -63,8 +63,9 @@ export function shadowing({ serving, freshness, share, random, measured }: Shado
   return (searched) => {
     const { message, serving: present, embedMs, searchMs } = searched
     measured.took(present.space, embedMs, searchMs)
-    // A page, or what is compared with a vector of one space, has no counterpart in another.
-    if (typeof message.query !== 'string' || message.cursor !== undefined || message.mode === 'keyword') return
+    // A page, what is compared with a vector of one space, or what a model has ordered anew, has no counterpart in another.
+    const { query, cursor, mode, rerank } = message
+    if (typeof query !== 'string' || cursor !== undefined || mode === 'keyword' || rerank) return
     const beside = serving.beside(present)
     if (beside === null || random() >= share) return
     if (busy) return measured.skipped('busy')
