@@ -95,7 +95,7 @@ test('all that is wrong with a service that embeds is told at once, with the set
     assert.match(incomplete, part)
   assert.match(
     needless,
-    /embeddingUrl is set, and embeddingBackend is in-process; set FRESHET_EMBEDDING_BACKEND to openai or tei/,
+    /embeddingUrl is set, and embeddingBackend is in-process; set FRESHET_EMBEDDING_BACKEND to openai or tei or open-inference or inference/,
   )
   assert.match(withKey, /embeddingUrl .*put them into embeddingApiKey/)
   assert.match(withKey, /embeddingDimensions from FRESHET_EMBEDDING_DIMENSIONS is "0"/)

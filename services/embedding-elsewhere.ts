@@ -5,6 +5,7 @@ import type { Space } from '../engine/embedder.ts'
 import type { Spent, SpentRecord } from '../engine/remote/budget.ts'
 import type { World } from '../engine/remote/dispatcher.ts'
 import { byBytes, byTokenizer, bytesName, tokenizerName } from '../engine/remote/measure.ts'
+import { openInference } from '../engine/remote/open-inference.ts'
 import { openai } from '../engine/remote/openai.ts'
 import { type RemoteEngine, remoteEngine } from '../engine/remote/remote-engine.ts'
 import { type RemoteModel, remoteSpaceOf } from '../engine/remote/remote-space.ts'
@@ -84,6 +85,18 @@ function transportOf(config: ElsewhereConfig): Transport {
     ...(embeddingCa !== undefined && { ca: readFileSync(embeddingCa, 'utf8') }),
   }
   if (config.embeddingBackend === 'tei') return tei({ ...options, revision })
+  if (config.embeddingBackend === 'open-inference' || config.embeddingBackend === 'inference') {
+    const told = config.embeddingBackend === 'inference'
+    return openInference({
+      ...options,
+      version: revision,
+      dimensions: config.embeddingDimensions!,
+      input: told ? 'text' : config.embeddingInput,
+      output: told ? 'embedding' : config.embeddingOutput,
+      column: !told && config.embeddingColumn === 'on',
+      told,
+    })
+  }
   const dimensions = config.embeddingDimensionsAsked === 'on' ? config.embeddingDimensions! : null
   return openai({ ...options, encoding: config.embeddingEncoding, dimensions })
 }

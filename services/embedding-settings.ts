@@ -6,14 +6,16 @@ import { SECRET, secretSetting } from './secret.ts'
 const count = z.coerce.number().int().min(1)
 const amount = z.coerce.number().positive()
 
-export const BACKENDS = ['in-process', 'openai', 'tei'] as const
+export const BACKENDS = ['in-process', 'openai', 'tei', 'open-inference', 'inference'] as const
 
 /** Where vectors come from, where that is not this process; the same in all roles, but for what is counted in each. */
 export const embeddingSettings = {
   embeddingBackend: z
     .enum(BACKENDS)
     .default('in-process')
-    .describe('Where vectors come from: this process, or a service that speaks OpenAI’s or TEI’s protocol.'),
+    .describe(
+      'Where vectors come from: this process, a service that speaks OpenAI’s, TEI’s or the Open Inference protocol (gRPC; Triton), or inference: Freshet’s own, by the same.',
+    ),
   embeddingModel: z
     .string()
     .max(200)
@@ -31,7 +33,7 @@ export const embeddingSettings = {
     .max(200)
     .default('')
     .describe(
-      'What tells the model from another one of its name: for tei its model_sha, which is compared; else declared. Part of the space.',
+      'What tells the model from another one of its name: for tei its model_sha and for open-inference and inference the version of the model, which are asked for; else declared. Part of the space.',
     ),
   embeddingDimensions: count
     .max(65_536)
@@ -45,6 +47,20 @@ export const embeddingSettings = {
     .enum(['float', 'base64'])
     .default('float')
     .describe('How openai sends vectors; base64 is a third of the bytes, and not every service has it.'),
+  embeddingInput: z
+    .string()
+    .min(1)
+    .default('text')
+    .describe('For open-inference: the name of the tensor of texts, BYTES.'),
+  embeddingOutput: z
+    .string()
+    .min(1)
+    .default('embedding')
+    .describe('For open-inference: the name of the tensor of vectors, FP32.'),
+  embeddingColumn: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe('For open-inference: whether the texts have the shape [n, 1], as many models in Triton have it, or [n].'),
   embeddingMaxTokens: count
     .min(16)
     .max(8_192)

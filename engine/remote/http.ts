@@ -107,7 +107,7 @@ function said(text: string): string {
 }
 
 /** A service may be so careless as to repeat what it was shown. */
-const wordsOf = (text: string, key: string | null): string =>
+export const wordsOf = (text: string, key: string | null): string =>
   (key === null ? text : text.replaceAll(key, '[secret]')).replace(/\s+/g, ' ').trim().slice(0, WORDS_CHARS_MAX)
 
 function parsed(text: string): unknown {
