@@ -96,3 +96,5 @@ function throwAwayRest(request: IncomingMessage): void {
 export const BULKS_MAX = 16
 export const BULKS_OF_TENANT_MAX = 4
 const REST_MS_MAX = 5_000
+/** As at the gateway, which bounds every other request by itself. Node ends one after 5 minutes unless it is told otherwise. */
+export const BULK_MS_MAX = 3_600_000

@@ -19,6 +19,7 @@ import { quotaMetrics } from '../quota-metrics.ts'
 import { makeSources, sourcesOf } from '../sources.ts'
 import { openSpaceEngines } from '../space-engines.ts'
 import { acceptSockets } from './accept-sockets.ts'
+import { BULK_MS_MAX } from './bulk-request.ts'
 import { followCallers } from './callers.ts'
 import type { Connection, ConnectionPorts } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
@@ -196,7 +197,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     },
   })
 
-  const server = createServer(answerHttp({ ...ports, callers, missing: () => state }))
+  const server = createServer({ requestTimeout: BULK_MS_MAX }, answerHttp({ ...ports, callers, missing: () => state }))
   server.on('upgrade', upgrade)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
