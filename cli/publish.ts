@@ -14,7 +14,7 @@ export function publish(): Command {
     .option('-u, --url <url>', 'where a person can read it')
     .option('-l, --language <tag>', 'its language, like en or de')
     .option('-c, --content-type <type>', 'text/plain, text/markdown or text/html', 'text/plain')
-    .option('-a, --attributes <json>', 'what searches may filter by, as JSON', json)
+    .option('-a, --attributes <json>', 'as JSON; searches may filter by those that are declared', json)
     .option('-g, --groups <list>', 'only their members are shown it, with commas between; default: everyone', groups)
     .option('--delete', 'deletes the document')
     .option('--json', 'the answer as it came')
@@ -44,6 +44,7 @@ export function publish(): Command {
       if (document?.outcome === 'rejected') throw new FreshetError('rejected', document.reason ?? 'rejected')
       console.log(`${id}: ${document?.outcome ?? 'indexed'} after ${Math.round(performance.now() - began)} ms`)
       console.log(`token ${answer.token}`)
+      for (const notice of answer.notices) console.log(`note: ${notice}`)
     })
 }
 

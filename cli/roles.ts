@@ -2,6 +2,7 @@ import type { LocalSettings } from '../infra/local/settings.ts'
 import type { Role } from '../infra/local/stack.ts'
 import { allocatorEnv } from '../services/allocator.ts'
 import { callerConfig, loadConfig, rolePorts } from '../services/config.ts'
+import { localAttributes } from './local-attributes.ts'
 import { internalSecretFile } from './local-secrets.ts'
 
 export type LocalRole = 'worker' | 'query' | 'gateway' | 'admin'
@@ -13,15 +14,17 @@ export function localRoles(
   credentials: (role: LocalRole) => Readonly<Record<string, string>> = () => ({}),
 ): Role[] {
   const secret = { FRESHET_INTERNAL_SECRET_FILE: internalSecretFile(dataDir) }
+  const { tenant, attributes } = loadConfig(callerConfig, { env: process.env })
   const shared = {
     ...allocatorEnv,
+    ...(attributes.size === 0 && { FRESHET_ATTRIBUTES: localAttributes }),
     FRESHET_PORT_BASE: String(portBase),
     FRESHET_DATA: dataDir,
     FRESHET_TOOLS: toolsDir,
     ...env,
   }
   // Whoever started this machine's stack decides for all of it.
-  const operators = { FRESHET_OPERATOR_TENANT: loadConfig(callerConfig, { env: process.env }).tenant }
+  const operators = { FRESHET_OPERATOR_TENANT: tenant }
   const role = (name: LocalRole, adminPort: number, own: Readonly<Record<string, string>> = {}): Role => ({
     name,
     args: ['services/main.ts', name],

@@ -162,7 +162,11 @@ function clientOf(
       }
     },
     async publish(documents, { signal, ack, timeoutMs } = {}) {
-      const { token, documents: outcomes } = await operations.ask(
+      const {
+        token,
+        documents: outcomes,
+        notices,
+      } = await operations.ask(
         { type: 'publish', documents, ...(ack && { ack }), ...(timeoutMs !== undefined && { timeoutMs }) },
         {
           signal,
@@ -171,7 +175,11 @@ function clientOf(
           },
         },
       )
-      return { token: String(token), documents: (outcomes ?? []) as DocumentOutcome[] }
+      return {
+        token: String(token),
+        documents: (outcomes ?? []) as DocumentOutcome[],
+        notices: (notices ?? []) as string[],
+      }
     },
     async wait(after, { signal, timeoutMs = 5_000 } = {}) {
       const { documents, asOf } = await operations.ask({ type: 'wait', after, timeoutMs }, { signal })

@@ -101,6 +101,8 @@ export interface DocumentOutcome {
 export interface PublishAnswer {
   readonly token: string
   readonly documents: readonly DocumentOutcome[]
+  /** What was done otherwise than one may expect, like attributes that nothing can be filtered by. Empty after a lost connection. */
+  readonly notices: readonly string[]
 }
 
 export interface WaitAnswer {

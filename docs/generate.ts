@@ -186,6 +186,7 @@ function valuesOf({ enum: choices, minimum, exclusiveMinimum, maximum, format, p
     return maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? `from ${minimum}` : `${minimum} to ${maximum}`
   if (exclusiveMinimum !== undefined) return `above ${exclusiveMinimum}`
   if (format === 'uri') return 'URL'
+  if (format === 'json') return 'JSON'
   return pattern === undefined ? 'text' : code(pattern)
 }
 

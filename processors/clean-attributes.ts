@@ -1,3 +1,4 @@
+import { type DeclaredAttributes, typeFaults } from '../search/attributes.ts'
 import { Reject } from '../streams/errors.ts'
 import { shown } from './clean-characters.ts'
 
@@ -25,6 +26,16 @@ export function cleanAttributes(attributes: Readonly<Record<string, unknown>>, l
     entries.map(([key, value]) => [checkName(key), checkValue(`attributes.${key}`, value, limits)]),
   )
 }
+
+/** Whether each declared attribute has its type, the same wherever a document comes in. Throws `Reject` with the faults. */
+export function checkTypes(attributes: Readonly<Record<string, unknown>>, declared: DeclaredAttributes): void {
+  const faults = typeFaults(attributes, declared)
+  if (faults.length === 0) return
+  const more = faults.length > FAULTS_TOLD_MAX ? [`and ${faults.length - FAULTS_TOLD_MAX} attributes more`] : []
+  throw new Reject([...faults.slice(0, FAULTS_TOLD_MAX), ...more].join('. '))
+}
+
+const FAULTS_TOLD_MAX = 5
 
 function checkName(key: string): string {
   if (name.test(key)) return key

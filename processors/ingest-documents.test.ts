@@ -29,6 +29,32 @@ test('a document with no text goes to the dead letters and the next one goes thr
   )
 })
 
+test('a document whose declared attribute has another type is one dead letter with both types, and the next one goes through', async () => {
+  const attributes = new Map([['year', 'integer'] as const])
+  await using driver = await testDriver(ingestDocuments, { attributes })
+
+  await driver.pipe(
+    { key: 'acme/a', value: raw('fine', { attributes: { year: 2023 } }) },
+    { key: 'acme/a', value: raw('wrong', { attributes: { year: '2024' } }) },
+    { key: 'acme/b', value: raw('undeclared', { attributes: { colour: 'blue' } }) },
+  )
+
+  assert.deepEqual(await driver.rejected(), [
+    {
+      key: 'acme/a',
+      reason:
+        'attributes.year: is text ("2024") and year is declared as integer; send a whole number of at most 9007199254740991',
+    },
+  ])
+  assert.deepEqual(
+    (await driver.values(documents)).map((value) => [value?.text, value?.attributes]),
+    [
+      ['fine', { year: 2023 }],
+      ['undeclared', { colour: 'blue' }],
+    ],
+  )
+})
+
 test('a document from any partition of a source lies where its key belongs', async () => {
   await using driver = await testDriver(ingestDocuments, {}, { partitions: 3 })
 

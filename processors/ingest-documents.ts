@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { InboxDocument } from '../schemas/records.ts'
 import { documents, inbox, ingestPositions } from '../schemas/topics.ts'
+import { type DeclaredAttributes, NONE_DECLARED } from '../search/attributes.ts'
 import { Reject, reasonOf } from '../streams/errors.ts'
 import type { Hold } from '../streams/holding.ts'
 import { type Arrived, erase, type Input, type Outcome, type Processor, processor, put } from '../streams/processor.ts'
 import type { Topic } from '../streams/topic.ts'
+import { checkTypes } from './clean-attributes.ts'
 import { cleanDocument } from './clean-text.ts'
 import { checkKey, tenantOf } from './document-key.ts'
 
@@ -15,6 +17,8 @@ export interface IngestPorts {
   readonly admit?: (arrived: Arrived) => Hold | null
   /** When the tenant was erased, ms since 1970; null: it was not. */
   readonly erasedAt?: (tenant: string) => number | null
+  /** The types that attributes must have. Not part of F: a document that is in `documents` is never judged by them. */
+  readonly attributes?: DeclaredAttributes
   /** Told each document that is left out since its tenant was erased. */
   readonly leftOut?: (tenant: string) => void
 }
@@ -54,10 +58,11 @@ export const ingestDocuments = processor<IngestPorts>({
           }
         }
         const { partition, offset } = input.at
-        return ingest(input, {
+        const headers = {
           traceparent: input.headers.traceparent ?? traceOf(input, topicId),
           [SOURCE]: `${topicId}/${partition}/${offset}`,
-        })
+        }
+        return ingest(input, headers, ports.attributes ?? NONE_DECLARED)
       }),
     )
   },
@@ -80,10 +85,12 @@ async function isOvertaken(
   return before.some((each) => each.key === key) || ((await writtenSince?.(key, seen)) ?? false)
 }
 
-function ingest({ key, value }: Input, headers: Record<string, string>): Outcome {
+function ingest({ key, value }: Input, headers: Record<string, string>, declared: DeclaredAttributes): Outcome {
   if (value === null) return { publish: [erase(documents, key, headers)] }
   try {
-    return { publish: [put(documents, key, cleanDocument(value as InboxDocument), headers)] }
+    const document = cleanDocument(value as InboxDocument)
+    checkTypes(document.attributes, declared)
+    return { publish: [put(documents, key, document, headers)] }
   } catch (error) {
     if (!(error instanceof Reject)) throw error
     return { reject: reasonOf(error), class: 'content' }

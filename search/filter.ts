@@ -27,7 +27,7 @@ const condition = z.union(
 export const CONDITIONS_MAX = 32
 const DEPTH_MAX = 4
 
-const attributeName = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/
+export const attributeName = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/
 const several = (depth: number): z.ZodType<Filter[]> => z.array(level(depth)).min(1).max(CONDITIONS_MAX)
 
 function level(depth: number): z.ZodType<Filter> {
@@ -99,7 +99,7 @@ function holds(asked: Condition, values: readonly unknown[]): boolean {
   if ('not' in asked) return !values.includes(asked.not)
   if ('exists' in asked) return values.length > 0 === asked.exists
   if (isOfDates(asked)) {
-    const range = Object.fromEntries(Object.entries(asked).map(([name, text]) => [name, Date.parse(text)]))
+    const range = Object.fromEntries(Object.entries(asked).map(([name, text]) => [name, momentOf(text)]))
     return values.some((value) => typeof value === 'string' && isWithin(momentOf(value), range))
   }
   return values.some((value) => typeof value === 'number' && isWithin(value, asked))
@@ -110,13 +110,24 @@ type Bounds<T> = { readonly [bound in 'gt' | 'gte' | 'lt' | 'lte']?: T | undefin
 export const isOfDates = (range: Bounds<number> | Bounds<string>): range is Bounds<string> & Record<string, string> =>
   Object.values(range).some((bound) => typeof bound === 'string')
 
-/** ms since 1970; a date without a zone is UTC, one without a time midnight. NaN, within no bounds, for text that is no date. */
-function momentOf(text: string): number {
-  const [, day, time = '00:00', zone = 'Z'] = MOMENT.exec(text) ?? []
-  return day === undefined ? Number.NaN : Date.parse(`${day}T${time}${zone}`)
+/**
+ * Microseconds since 1970, as the index counts; a date without a zone is UTC, one without a time midnight. NaN, within no bounds, for
+ * text that is no date.
+ */
+export function momentOf(text: string): number {
+  const [, day, time = '00:00', fraction = '', zone = 'Z'] = MOMENT.exec(text) ?? []
+  if (day === undefined || !isInCalendar(day)) return Number.NaN
+  return Date.parse(`${day}T${time}${zone}`) * 1_000 + Number(fraction.padEnd(6, '0').slice(0, 6))
 }
 
-const MOMENT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/
+const MOMENT =
+  /^(\d{4}-\d\d-\d\d)(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?)?$/
+
+/** `Date` takes the 30th of February for a day in March. */
+function isInCalendar(day: string): boolean {
+  const ms = Date.parse(`${day}T00:00Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day)
+}
 
 const isWithin = (value: number, { gt, gte, lt, lte }: Bounds<number>): boolean =>
   !Number.isNaN(value) &&

@@ -101,3 +101,24 @@ test('all that is wrong with a service that embeds is told at once, with the set
   assert.match(withKey, /embeddingDimensions from FRESHET_EMBEDDING_DIMENSIONS is "0"/)
   assert.ok(!withKey.includes('canary-3d'))
 })
+
+test('declared attributes are JSON in the environment and an object in the file, and all their faults are told', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'freshet-config-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'config.json')
+  writeFileSync(path, JSON.stringify({ attributes: { team: 'keyword' } }))
+  const attributesIn = (env: Record<string, string>) => [...loadConfig(queryConfig, { env }).attributes]
+
+  const wrong = () => loadConfig(queryConfig, { env: { FRESHET_ATTRIBUTES: '{"a b":"keyword","year":"int"}' } })
+
+  assert.deepEqual(attributesIn({}), [])
+  assert.deepEqual(attributesIn({ FRESHET_CONFIG: path }), [['team', 'keyword']])
+  assert.deepEqual(attributesIn({ FRESHET_CONFIG: path, FRESHET_ATTRIBUTES: '{"year":"integer"}' }), [
+    ['year', 'integer'],
+  ])
+  assert.throws(wrong, ({ message }: Fatal) => {
+    assert.match(message, /attributes from FRESHET_ATTRIBUTES is .*: "a b" is not the name of an attribute/)
+    assert.match(message, /: year is "int", which is no type; give one of keyword, integer,/)
+    return true
+  })
+})

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { TENANT_NAME, TENANT_NAME_IN_WORDS } from '../schemas/tenant-name.ts'
+import { attributeTypes, DECLARED_MAX, declarationIn, NONE_DECLARED } from '../search/attributes.ts'
 import { Fatal } from '../streams/errors.ts'
 import { addressSetting, type CredentialConfig, credentialFaults, credentialSettings } from './credential-settings.ts'
 import { type EmbeddingConfig, embeddingFaults, embeddingSettings } from './embedding-settings.ts'
@@ -22,6 +23,11 @@ const list = z.string().transform((text) =>
 )
 const origins = list.pipe(z.array(z.url()))
 const amount = z.coerce.number().positive()
+const attributes = z.unknown().transform((given, context) => {
+  const { declared, faults } = declarationIn(given)
+  for (const message of faults) context.addIssue({ code: 'custom', message })
+  return declared
+})
 
 /** What is admitted before `documents`, by whichever way it comes: of a tenant. */
 const quotaShape = {
@@ -73,6 +79,12 @@ export const platformConfig = z.strictObject({
     .default([])
     .describe(
       'Topics that ingest reads beside inbox, with commas between and without the prefix; those that are missing are created. The same for all roles.',
+    ),
+  attributes: attributes
+    .default(NONE_DECLARED)
+    .meta({ format: 'json' })
+    .describe(
+      `Attributes that searches may filter by, each with its type (${attributeTypes.join(', ')}), like {"team":"keyword","year":"integer"}; ${DECLARED_MAX} at most. A document whose declared attribute has another type is rejected. The same for all roles.`,
     ),
   replicationFactor: count.max(16).default(1).describe('Copies of each new topic; 3 in production.'),
   model: z

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
+import { localAttributes } from '../cli/local-attributes.ts'
 import { portsFrom } from '../infra/local/ports.ts'
+import { declarationIn } from '../search/attributes.ts'
 import {
   adminConfig,
   gatewayConfig,
@@ -155,6 +157,7 @@ test('the settings of our services are settings, with values that they take', ()
     )
     const present = Object.entries(env).filter(([variable]) => !variable.endsWith('_FILE'))
     const config = loadConfig<typeof platformConfig>(schema, { env: Object.fromEntries(present) })
+    assert.deepEqual(config.attributes, declarationIn(localAttributes).declared)
     assert.equal(config.host, '0.0.0.0', `${name} must be reached from outside its container`)
     assert.equal(new URL(config.registry!).hostname in services, true)
     assert.equal(new URL(config.qdrantUrl!).hostname in services, true)

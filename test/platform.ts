@@ -18,6 +18,7 @@ import { confluentRegistry } from '../streams/registry.ts'
 import { avroSerde, type Serde } from '../streams/serde.ts'
 import { openTable } from '../streams/table.ts'
 import { nameIn, type Scope, type Topic } from '../streams/topic.ts'
+import { declaredInTests } from './declared.ts'
 import { freePort, startProcess, type TestProcess } from './process.ts'
 
 /**
@@ -118,6 +119,7 @@ export async function openPlatform({
     FRESHET_TOPIC_PREFIX: prefix,
     FRESHET_PARTITIONS: String(partitions),
     FRESHET_TENANT: tenant,
+    FRESHET_ATTRIBUTES: declaredInTests,
     FRESHET_ENGINE: kind,
     // The least that Kafka allows, since tests wait for dead members to be given up.
     FRESHET_SESSION_TIMEOUT_MS: '6000',

@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
+import { localAttributes } from '../cli/local-attributes.ts'
 import { hashEngine } from '../engine/hash-engine.ts'
 import { documents } from '../schemas/topics.ts'
+import { declarationIn } from '../search/attributes.ts'
 import { wholeTenant } from '../services/principal.ts'
 import { serverMessage } from '../services/query/answers.ts'
 import type { ConnectionPorts } from '../services/query/connection.ts'
@@ -23,6 +25,10 @@ const root = join(import.meta.dirname, '..')
 const page = readFileSync(join(root, 'docs/protocol.md'), 'utf8')
 const examples = (arrow: string): Message[] =>
   [...page.matchAll(new RegExp(`^${arrow} (.*)$`, 'gm'))].map(([, json = '']) => JSON.parse(json) as Message)
+
+/** What its examples filter by. */
+const declaration = /^FRESHET_ATTRIBUTES='(.*)'$/m.exec(page)?.[1]
+const attributes = declarationIn(declaration).declared
 
 interface Message {
   readonly type: string
@@ -54,6 +60,18 @@ test('every server message in the protocol’s page has the fields that the serv
   assert.deepEqual(undeclared, [])
   assert.deepEqual(examples('←').find(({ type }) => type === 'ready')?.limits, LIMITS)
   assert.ok(shapes.size > 5)
+})
+
+test('the page’s examples are filtered by what npm start declares, and say of one attribute that it is not', () => {
+  const published = examples('→').flatMap(({ documents: items }) => (items ?? []) as { attributes?: object }[])
+
+  const names = published.flatMap((item) => Object.keys(item.attributes ?? {}))
+
+  assert.equal(declaration, localAttributes)
+  assert.deepEqual(
+    names.filter((name) => !attributes.has(name)),
+    ['colour'],
+  )
 })
 
 test('the codes of errors and of closed connections in the page are those of the code', () => {
@@ -128,12 +146,14 @@ async function ports(): Promise<ConnectionPorts> {
     freshness: {
       asOf: () => asOf,
       after: async () => [outcome],
+      reached: async () => {},
       within: async () => {},
       wrote: () => ({ epoch: 1, documents: {} }),
     },
     producer: { send: async () => [] },
     platform: { serde, scope, epochs: { refusal: null } },
     partitions: 4,
+    attributes,
     log: { error() {}, debug() {} },
     ended() {},
     identify: null,
@@ -150,6 +170,7 @@ function standingIn(serving: object, asOf: object): StandingQueries {
     engine: hashEngine(),
     serving: { now: () => serving, sync: async () => {} },
     freshness: { asOf: () => asOf },
+    attributes,
     clock: systemClock,
     standingMax: 10,
     evaluated() {},

@@ -15,6 +15,7 @@ import { avroSerde } from '../streams/serde.ts'
 import { States } from '../streams/states.ts'
 import { openTable } from '../streams/table.ts'
 import type { Topic } from '../streams/topic.ts'
+import { declaredAttributes } from './declared.ts'
 
 /** What the gateway of these tests signs principals with. */
 export const SECRET = 'the internal secret of these tests'
@@ -77,6 +78,7 @@ export async function openPublishing(
   const ports = {
     callers,
     quotas: callers.quotas,
+    attributes: declaredAttributes,
     platform: { serde, scope, epoch: 1, epochs: { refusal: null } },
     partitions: 1,
     producer,

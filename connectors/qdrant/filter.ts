@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
-import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import { TimestampSchema } from '@bufbuild/protobuf/wkt'
 import { type ConditionSchema, DatetimeRangeSchema, type FilterSchema } from '@qdrant/js-client-grpc'
-import { type Condition, type Filter, isOfDates, partsOf, type Scalar } from '../../search/filter.ts'
+import { type Condition, type Filter, isOfDates, momentOf, partsOf, type Scalar } from '../../search/filter.ts'
 import { type Reader, visibilityOf } from '../../search/visibility.ts'
 
 export type FilterInit = MessageInitShape<typeof FilterSchema>
@@ -28,7 +28,7 @@ function asked(filter: Filter): { must: ConditionInit[]; mustNot: ConditionInit[
   const must: ConditionInit[] = []
   const mustNot: ConditionInit[] = []
   for (const [name, condition] of attributes) {
-    const key = `attributes.${/^[\w-]+$/.test(name) ? name : `"${name}"`}`
+    const key = attributePath(name)
     if (typeof condition === 'object' && 'not' in condition) mustNot.push(equals(key, condition.not))
     else if (typeof condition === 'object' && 'exists' in condition)
       (condition.exists ? mustNot : must).push(isEmpty(key))
@@ -40,12 +40,20 @@ function asked(filter: Filter): { must: ConditionInit[]; mustNot: ConditionInit[
   return { must, mustNot }
 }
 
+/** Where an attribute lies in a payload. A name with dots is one name. */
+export const attributePath = (name: string): string => `attributes.${/^[\w-]+$/.test(name) ? name : `"${name}"`}`
+
 function conditionOf(key: string, condition: Exclude<Condition, { not: Scalar } | { exists: boolean }>): ConditionInit {
   if (typeof condition !== 'object') return equals(key, condition)
   if ('in' in condition) return nested({ should: condition.in.map((each) => equals(key, each)) })
   if (!isOfDates(condition)) return field({ key, range: condition })
-  const moments = Object.entries(condition).map(([bound, text]) => [bound, timestampFromDate(new Date(text))])
+  const moments = Object.entries(condition).map(([bound, text]) => [bound, timestampOf(momentOf(text))])
   return field({ key, datetimeRange: create(DatetimeRangeSchema, Object.fromEntries(moments)) })
+}
+
+function timestampOf(micros: number) {
+  const rest = ((micros % 1e6) + 1e6) % 1e6
+  return create(TimestampSchema, { seconds: BigInt((micros - rest) / 1e6), nanos: rest * 1_000 })
 }
 
 function equals(key: string, value: Scalar): ConditionInit {

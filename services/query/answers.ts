@@ -74,7 +74,11 @@ export const searchAnswer = z.strictObject({
   ms,
 })
 export const waitAnswer = z.strictObject({ documents: z.array(outcome), asOf })
-export const publishAnswer = z.strictObject({ token: z.string(), documents: z.array(outcome).optional() })
+const notices = z
+  .array(z.string())
+  .optional()
+  .describe('What was done otherwise than one may expect, like attributes that nothing can be filtered by.')
+export const publishAnswer = z.strictObject({ token: z.string(), documents: z.array(outcome).optional(), notices })
 
 /** Of `POST /v1/documents/bulk`, also where it went no further. */
 export const bulkAnswer = z.strictObject({
@@ -90,6 +94,7 @@ export const bulkAnswer = z.strictObject({
     .array(z.strictObject({ line: z.number().int().min(1), id: z.string().optional(), reason: z.string() }))
     .describe('The first 100 of them.'),
   token: z.string().describe('Stands for everything up to the last that was written.'),
+  notices,
 })
 
 const state = { epoch: z.string(), seq, asOf }
@@ -128,7 +133,13 @@ export const serverMessages = [
   }),
   searchAnswer.extend({ type: z.literal('result'), id }),
   z.strictObject({ type: z.literal('accepted'), id, token: z.string() }),
-  z.strictObject({ type: z.literal('done'), id, documents: z.array(outcome).optional(), asOf: asOf.optional() }),
+  z.strictObject({
+    type: z.literal('done'),
+    id,
+    documents: z.array(outcome).optional(),
+    notices,
+    asOf: asOf.optional(),
+  }),
   snapshot.extend({ id }),
   diff.extend({ id }),
   failure.extend({ id: id.optional() }),

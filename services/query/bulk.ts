@@ -10,7 +10,7 @@ import { LINE_BYTES_MAX, type Line } from './bulk-lines.ts'
 import { shapeFault } from './json-shape.ts'
 import { checkScope, overQuotaError, type Quotas } from './operations.ts'
 import { faultsIn, itemSchemaOf, LIMITS, OperationError, type PublishItem } from './protocol.ts'
-import { costOf, type PublishPorts, recordOf, write } from './publishing.ts'
+import { costOf, noticesOf, type PublishPorts, recordOf, undeclaredOf, write } from './publishing.ts'
 
 export type BulkReport = z.infer<typeof bulkAnswer>
 
@@ -46,9 +46,13 @@ export async function publishBulk(
   const told = { through: 0, written: 0, deleted: 0, faulty: 0, faults: [] as BulkReport['faults'] }
   /** By partition, the last that was written. */
   const written: Record<number, number> = {}
+  const undeclared = new Set<string>()
   let epoch = ports.platform.epoch
   const token = () => tokenOf({ epoch, documents: written })
-  const stop = (stopped: OperationError | null): Bulk => ({ report: { ...told, token: token() }, stopped })
+  const stop = (stopped: OperationError | null): Bulk => ({
+    report: { ...told, token: token(), ...noticesOf([...undeclared]) },
+    stopped,
+  })
 
   const flush = async (batch: readonly Good[], through: number): Promise<void> => {
     if (batch.length > 0) {
@@ -56,7 +60,11 @@ export async function publishBulk(
       for (const { good, reason, positions } of await writeAll(batch, by, ports)) {
         if (reason !== null) fault(good, reason)
         else if ('delete' in good.item) told.deleted++
-        else told.written++
+        else {
+          told.written++
+          for (const name of undeclaredOf([good.item], ports))
+            if (undeclared.size < UNDECLARED_KEPT_MAX) undeclared.add(name)
+        }
         // Of a topic that is not there any more, nothing is waited for.
         if (positions.epoch !== epoch) for (const partition of Object.keys(written)) delete written[Number(partition)]
         epoch = positions.epoch
@@ -106,6 +114,9 @@ export async function publishBulk(
     throw error
   }
 }
+
+/** Names, in the order that they came in. */
+const UNDECLARED_KEPT_MAX = 1_000
 
 interface Good {
   readonly line: number

@@ -4,7 +4,7 @@ import type { Principal, Scope } from '../principal.ts'
 import { type Cost, type OverQuota, overQuota, tokensIn } from '../quotas.ts'
 import type { FreshnessFollower } from './freshness-follower.ts'
 import { type ClientMessage, LIMITS, OperationError, type SubscribeMessage } from './protocol.ts'
-import { costOf, type PublishPorts, publish } from './publishing.ts'
+import { costOf, noticesOf, type PublishPorts, publish, undeclaredOf } from './publishing.ts'
 import { type SearchPorts, search } from './searching.ts'
 
 export type Operation = Extract<ClientMessage, { type: 'search' | 'publish' | 'wait' }>
@@ -54,8 +54,9 @@ export async function perform(
   checkQuota(quotas.publishing(principal, costOf(message.documents)))
   const token = await publish(message, principal, ports)
   accepted?.(token)
-  if (message.ack === 'accepted') return { token }
-  return { token, documents: await freshness.after(token, message.timeoutMs, principal, signal) }
+  const said = noticesOf(undeclaredOf(message.documents, ports))
+  if (message.ack === 'accepted') return { token, ...said }
+  return { token, ...said, documents: await freshness.after(token, message.timeoutMs, principal, signal) }
 }
 
 /** Before any work is done. Throws an `OperationError` for a principal that may not do it, or not now. */

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { cleanDocument } from '../../processors/clean-text.ts'
+import { checkTypes } from '../../processors/clean-attributes.ts'
+import { type CleanDocument, cleanDocument } from '../../processors/clean-text.ts'
 import { checkKey } from '../../processors/document-key.ts'
 import { documents } from '../../schemas/topics.ts'
+import { type DeclaredAttributes, undeclaredIn } from '../../search/attributes.ts'
 import { type Positions, tokenOf } from '../../search/freshness.ts'
 import type { NewRecord, Producer } from '../../streams/broker.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
@@ -18,6 +20,7 @@ export interface PublishPorts {
   readonly platform: Platform
   readonly partitions: number
   readonly freshness: FreshnessFollower
+  readonly attributes: DeclaredAttributes
 }
 
 /**
@@ -45,16 +48,22 @@ export async function publish(
 }
 
 /** Checked and cleaned. Throws `Reject` for what can never be indexed. */
-export function recordOf(item: PublishItem, { tenant }: Principal, { platform, partitions }: PublishPorts): NewRecord {
+export function recordOf(item: PublishItem, { tenant }: Principal, ports: PublishPorts): NewRecord {
+  const { platform, partitions, attributes } = ports
   const { serde, scope } = platform
   const key = `${tenant}/${item.id}`
   checkKey(key)
-  const value =
-    'delete' in item
-      ? null
-      : serde.encode(documents, cleanDocument({ ...emptyFields, ...item, attributes: item.attributes ?? {} }))
+  const value = 'delete' in item ? null : serde.encode(documents, checked(item, attributes))
   const topic = nameIn(scope, documents)
   return { topic, partition: partitionOf(key, partitions), key, value, headers: { traceparent: newTrace() } }
+}
+
+type Put = Exclude<PublishItem, { delete: true }>
+
+function checked(item: Put, declared: DeclaredAttributes): CleanDocument {
+  const document = cleanDocument({ ...emptyFields, ...item, attributes: item.attributes ?? {} })
+  checkTypes(document.attributes, declared)
+  return document
 }
 
 /** Resolves with where they lie when Kafka has them. Rejects with an `OperationError`. */
@@ -77,6 +86,28 @@ export async function write(
     throw error
   }
 }
+
+/** What whoever publishes these may not expect; empty where there is nothing to say. */
+export function noticesOf(undeclared: readonly string[]): { notices?: string[] } {
+  if (undeclared.length === 0) return {}
+  const told = undeclared
+    .slice(0, NOTICES_MAX)
+    .map((name) => `attributes.${name}: stored, not declared: nothing can be filtered by it`)
+  const more = undeclared.length - NOTICES_MAX
+  return { notices: more > 0 ? [...told, `and ${more} attributes more`] : told }
+}
+
+const NOTICES_MAX = 16
+
+/** Of their attributes, those that nothing can be filtered by. */
+export const undeclaredOf = (
+  items: readonly PublishItem[],
+  { attributes }: Pick<PublishPorts, 'attributes'>,
+): string[] =>
+  undeclaredIn(
+    items.map((item) => ('text' in item ? (item.attributes ?? {}) : {})),
+    attributes,
+  )
 
 /** What they bring in. A deletion has no text. */
 export function costOf(items: readonly PublishItem[]): Cost {

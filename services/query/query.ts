@@ -113,11 +113,13 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   frame.closing(() => producer.close())
 
   const registers = [metrics]
+  const { attributes } = config
   const standing: StandingSpaces = new StandingSpaces({
     platform,
     partitions: config.partitions,
     serving,
     freshness,
+    attributes,
     clock: systemClock,
     standingMax: config.standingQueriesMax,
     evaluated: standingMetrics(metrics, () => standing),
@@ -156,6 +158,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     serving,
     searched: shadowing({ serving, freshness, share, random: Math.random, measured }),
     freshness,
+    attributes,
     producer,
     platform,
     partitions: config.partitions,

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Candidate, Content } from '../../connectors/qdrant/search.ts'
 import type { Engine } from '../../engine/embedder.ts'
 import type { Reranker } from '../../engine/reranker.ts'
+import { type DeclaredAttributes, filterFaults } from '../../search/attributes.ts'
 import { Reject, Retry, reasonOf } from '../../streams/errors.ts'
 import type { Principal } from '../principal.ts'
 import { pageOf, placesIn, wordsIn } from './answering.ts'
@@ -22,6 +23,8 @@ export interface SearchPorts {
   readonly freshness: FreshnessFollower
   /** Where a model is configured that reranks. */
   readonly reranker?: Reranker | null
+  /** What may be filtered by. */
+  readonly attributes: DeclaredAttributes
 }
 
 /**
@@ -33,6 +36,7 @@ export async function search(
   ports: SearchPorts,
   signal: AbortSignal,
 ): Promise<SearchResult> {
+  checkFilter(message, ports.attributes)
   const began = performance.now()
   const reranking = rerankingOf(message, ports)
   const { sync } = ports.serving
@@ -117,6 +121,14 @@ async function satisfied(
 }
 
 const patienceOf = ({ freshness }: SearchMessage): number => (freshness === 'any' ? 0 : freshness.timeoutMs)
+
+/** Before the query is embedded. Throws an `OperationError` for what nothing can be filtered by. */
+export function checkFilter({ filter }: Pick<SearchWish, 'filter'>, declared: DeclaredAttributes): void {
+  const faults = filterFaults(filter, declared)
+  if (faults.length > 0) throw new OperationError('bad_request', faults.slice(0, FAULTS_TOLD_MAX).join('. '))
+}
+
+const FAULTS_TOLD_MAX = 5
 
 export async function queryOf(
   { query, mode, language }: Pick<SearchWish, 'query' | 'mode' | 'language'>,

@@ -35,6 +35,8 @@ export interface CollectionsOptions {
   end(partition: number): Promise<Low>
   pace(records: number, signal: AbortSignal): Promise<void>
   compareIn(collection: string): Compare
+  /** Keeps what is indexed beside the points. Begun when the collection is there; ends with the signal and never rejects. */
+  keepIndexes(collection: string, signal: AbortSignal): Promise<void>
   readonly log: pino.Logger
 }
 
@@ -106,7 +108,10 @@ interface Kept {
 }
 
 /** One index-vectors, begun again when it fails; that of the collection that serves ends the process. */
-function keep(world: StandingWorld, { qdrant, dimensions, runtime, compareIn, log }: CollectionsOptions): Kept {
+function keep(
+  world: StandingWorld,
+  { qdrant, dimensions, runtime, compareIn, keepIndexes, log }: CollectionsOptions,
+): Kept {
   const { collection, role } = world
   const { scope } = runtime
   const stopped = new AbortController()
@@ -114,10 +119,13 @@ function keep(world: StandingWorld, { qdrant, dimensions, runtime, compareIn, lo
   const instance = instanceOf(collection, scope)
   const spec = { collection, space: scope.space, dimensions }
   let runner: Runner | null = null
+  let indexes: Promise<void> | null = null
 
   const run = async (): Promise<void> => {
     const failure = Promise.withResolvers<Error>()
     await ensureCollection(qdrant, spec)
+    // Searches are right without them, only slower: nothing waits for them.
+    indexes ??= keepIndexes(collection, stopped.signal)
     const index = qdrantIndex(qdrant, spec, () => !stopped.signal.aborted)
     const compare = compareIn(collection)
     const ports = { index, now: Date.now, markers: new Map(), compare, standing: standingIn(world) }
@@ -157,6 +165,7 @@ function keep(world: StandingWorld, { qdrant, dimensions, runtime, compareIn, lo
       stopped.abort()
       // What has not begun yet ends as soon as it has.
       if (runner !== null) await running
+      await indexes
     },
   }
 }

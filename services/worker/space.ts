@@ -20,7 +20,7 @@ import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import type { WorkerConfig } from '../config.ts'
 import { describeModel, type ModelVersion } from '../engine.ts'
 import { orWait, type Platform } from '../platform.ts'
-import { type Collections, keepCollections } from './collections.ts'
+import { type Collections, type CollectionsOptions, keepCollections } from './collections.ts'
 import type { Followed } from './followed.ts'
 import { knownInServing } from './known-in-serving.ts'
 import type { EngineMetrics } from './metrics.ts'
@@ -36,6 +36,7 @@ export interface SpaceOptions {
   /** Of the process. */
   readonly states: States
   readonly metrics: EngineMetrics
+  readonly keepIndexes: CollectionsOptions['keepIndexes']
   open(model: ModelVersion): Promise<Engine>
   /** Texts that wait for the engine of the space that answers. */
   waiting(): number
@@ -155,7 +156,7 @@ async function begin(
   failed: (error: Error) => void,
   options: SpaceOptions,
 ): Promise<Pair> {
-  const { config, platform, followed, qdrant, metrics, waiting, pace, log } = options
+  const { config, platform, followed, qdrant, metrics, waiting, pace, keepIndexes, log } = options
   const { broker, outside } = platform
   const serde = outside.serde(scope)
   const { partitions, replicationFactor } = config
@@ -194,7 +195,7 @@ async function begin(
     const found = offsets.find((each) => each.partition === partition)
     return { epoch: platform.epoch, low: (found?.end ?? 0) - 1 }
   }
-  const collections = keepCollections({ runtime, followed, qdrant, dimensions, end, pace, compareIn, log })
+  const collections = keepCollections({ runtime, followed, qdrant, dimensions, end, pace, compareIn, keepIndexes, log })
   try {
     const [runner] = await runTopology([embed], runtime)
     for (const line of describeTopology([embedDocuments], scope)) log.info(line)

@@ -35,6 +35,7 @@ export interface SpacesOptions {
   readonly qdrant: Qdrant
   readonly runtime: Runtime & { readonly states: States }
   readonly metrics: EngineMetrics
+  readonly keepIndexes: SpaceOptions['keepIndexes']
   readonly open: SpaceOptions['open']
   /** Watches the tasks of a space. */
   watched(observer: Runtime['observer'], space: string): Runtime['observer']
@@ -69,6 +70,7 @@ export function keepSpaces(options: SpacesOptions): Spaces {
       open,
       waiting: () => (isServing(space) ? 0 : (running.get(serving().space)?.engine()?.stats().queued ?? 0)),
       pace,
+      keepIndexes: options.keepIndexes,
       log: log.child({ space }),
     })
   }

@@ -19,6 +19,7 @@ import { openFrame } from '../process.ts'
 import { quotaMetrics } from '../quota-metrics.ts'
 import { sourceKey } from '../quotas.ts'
 import { makeSources, sourcesOf } from '../sources.ts'
+import { attributeIndexes } from './attribute-indexes.ts'
 import { auditing } from './auditing.ts'
 import { bulkRoom } from './bulk-room.ts'
 import { knowConfigured } from './configured-space.ts'
@@ -86,6 +87,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
         }),
       ),
     watched: audits.watched,
+    keepIndexes: attributeIndexes({ qdrant, declared: config.attributes, metrics, log }),
     log,
   })
   frame.ready(spaces.missing)
@@ -106,6 +108,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   quotaMetrics(metrics, () => admission.left(Date.now()))
   const ingest = stage(ingestFrom(sources), {
     admit: admission.admit,
+    attributes: config.attributes,
     erasedAt: erased.at,
     leftOut: erased.leftOut,
     writtenSince: (key, offset) => keyWrittenSince(broker, nameIn(scope, documents), key, offset),

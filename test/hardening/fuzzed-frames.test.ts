@@ -37,7 +37,7 @@ test('whatever frames come, the service neither breaks nor fails nor keeps anyth
       [],
       what,
     )
-    assert.ok(counts.frames >= 6_000 && counts.closed > 20 && counts.results > 500 && counts.errors > 500, what)
+    assert.ok(counts.frames >= 6_000 && counts.closed > 20 && counts.results > 300 && counts.errors > 500, what)
     assert.ok(grownBy < 10, what)
     assert.equal((await bystander.ask({ type: 'search', id: 'last', query: 'a' })).type, 'result')
   }

@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { WebSocket } from 'ws'
+import { localAttributes } from '../../cli/local-attributes.ts'
 import type { Candidate, Content, SearchIndex } from '../../connectors/qdrant/search.ts'
 import { hashEngine } from '../../engine/hash-engine.ts'
 import { documents } from '../../schemas/topics.ts'
+import { declarationIn } from '../../search/attributes.ts'
 import { type Principal, wholeTenant } from '../../services/principal.ts'
 import { acceptSockets } from '../../services/query/accept-sockets.ts'
 import type { Connection, ConnectionPorts } from '../../services/query/connection.ts'
@@ -16,6 +18,7 @@ import { StandingQueries } from '../../services/query/standing/standing-queries.
 import { systemClock, virtualClock } from '../../streams/clock.ts'
 import { localRegistry } from '../../streams/registry.ts'
 import { avroSerde } from '../../streams/serde.ts'
+import { declaredAttributes } from '../declared.ts'
 
 /** The query service on real sockets, with all that stands behind it played: an index that holds what it is given, a Kafka that takes everything. */
 export type PlayedService = Awaited<ReturnType<typeof playedService>>
@@ -69,7 +72,12 @@ export async function playedService({
     within: async () => {},
     wrote: () => ({ epoch: 1, documents: {} }),
   }
-  const behind = { serving: { of: () => serving, sync: async () => {} }, freshness, clock }
+  const attributes = new Map([
+    ['a', 'integer'] as const,
+    ...declaredAttributes,
+    ...declarationIn(localAttributes).declared,
+  ])
+  const behind = { serving: { of: () => serving, sync: async () => {} }, freshness, clock, attributes }
   const standing = new StandingQueries({
     ...behind,
     serving: { now: () => serving, sync: async () => {} },

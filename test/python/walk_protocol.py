@@ -98,6 +98,13 @@ async def _walk(url: str, key: str) -> dict:
             {"type": "search", "id": "5", "query": "water", "filter": {"legs": {"gte": 3}, "kind": {"not": "bird"}}}
         )
         steps["search filtered"] = [hit["documentId"] for hit in filtered["hits"]]
+        undeclared = {"type": "search", "id": "5u", "query": "water", "filter": {"wingspan": {"gte": 1}}}
+        steps["filter undeclared"] = (await talk.ask(undeclared))["code"]
+        eagle = {"id": "eagle", "text": "An eagle circles.", "attributes": {"wingspan": 2.1}}
+        noted = await talk.ask({"type": "publish", "id": "5n", "documents": [eagle]})
+        steps["notices"] = noted["notices"]
+        typed = {"id": "eagle", "text": "An eagle circles.", "attributes": {"legs": "two"}}
+        steps["another type"] = (await talk.ask({"type": "publish", "id": "5t", "documents": [typed]}))["code"]
         like = await talk.ask({"type": "search", "id": "6", "query": {"like": "acme/heron"}, "mode": "dense", "k": 1})
         steps["search like"] = like["type"]
         fresh = {"after": accepted["token"], "timeoutMs": 5_000}

@@ -16,6 +16,7 @@ import { FIRST_EPOCH } from '../../streams/low.ts'
 import { partitionOf } from '../../streams/partitioner.ts'
 import { testTopology } from '../../streams/test-driver.ts'
 import { stage } from '../../streams/topology.ts'
+import { declaredAttributes } from '../declared.ts'
 import { type MemoryQdrant, memoryQdrant } from './memory-qdrant.ts'
 
 const PARTITIONS = 3
@@ -78,6 +79,7 @@ export async function memoryTenants({ index = memoryQdrant(), through = (same) =
     platform,
     partitions: PARTITIONS,
     quotas: unlimited,
+    attributes: declaredAttributes,
   }
   return {
     driver,

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Engine } from '../../../engine/embedder.ts'
+import type { DeclaredAttributes } from '../../../search/attributes.ts'
 import { visibilityOf } from '../../../search/visibility.ts'
 import type { Clock } from '../../../streams/clock.ts'
 import { reasonOf } from '../../../streams/errors.ts'
 import type { Principal } from '../../principal.ts'
 import type { FindPorts } from '../finding.ts'
 import { OperationError, type SubscribeMessage } from '../protocol.ts'
-import { queryOf } from '../searching.ts'
+import { checkFilter, queryOf } from '../searching.ts'
 import type { ChangesHeard } from './changes.ts'
 import { Due } from './due.ts'
 import { type Entry, entryOf, type Why } from './entry.ts'
@@ -17,6 +18,8 @@ import { type ChangedDocument, TouchIndex } from './touch-index.ts'
 export interface StandingPorts extends Pick<FindPorts, 'serving' | 'freshness'> {
   /** Of the one space that all are embedded in. */
   readonly engine: Engine
+  /** What may be filtered by. */
+  readonly attributes: DeclaredAttributes
   readonly clock: Clock
   /** Of different standing queries, those that nobody asks for any more but are kept for a while among them. */
   readonly standingMax: number
@@ -69,6 +72,7 @@ export class StandingQueries implements ChangesHeard {
     const name = nameOf(message, principal)
     let entry = this.#entries.get(name)
     if (entry === undefined) {
+      checkFilter(message, this.#ports.attributes)
       const query = await queryOf(message, this.#ports.engine, signal)
       const { type: _, id: _id, minIntervalMs: _interval, resume: _resume, ...wish } = message
       entry = this.#entries.get(name) ?? this.#added(name, { ...wish, query, exact: true }, principal)

@@ -9,7 +9,7 @@ import { type Changes, followChanges } from './changes.ts'
 import { type StandingPorts, StandingQueries } from './standing-queries.ts'
 import { AnsweredElsewhere } from './standing-query.ts'
 
-export interface StandingSpacesPorts extends Pick<StandingPorts, 'standingMax' | 'evaluated'> {
+export interface StandingSpacesPorts extends Pick<StandingPorts, 'standingMax' | 'evaluated' | 'attributes'> {
   readonly platform: Pick<Platform, 'broker' | 'outside' | 'scope' | 'epochs'>
   readonly partitions: number
   readonly serving: ServingFollower
@@ -84,7 +84,7 @@ export class StandingSpaces {
   }
 
   async #begin({ space, collection, engine }: Serving): Promise<Of> {
-    const { platform, partitions, serving, freshness, clock, standingMax, evaluated, failed } = this.#ports
+    const { platform, partitions, serving, freshness, attributes, clock, standingMax, evaluated, failed } = this.#ports
     const { broker, outside } = platform
     const scope = { ...platform.scope, space }
     const serde = outside.serde(scope)
@@ -102,6 +102,7 @@ export class StandingSpaces {
       engine,
       serving: own,
       freshness,
+      attributes,
       clock,
       standingMax,
       elsewhere: () => this.size - standing.size,
