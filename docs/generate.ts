@@ -8,6 +8,7 @@ import {
   adminConfig,
   callerConfig,
   gatewayConfig,
+  inferenceConfig,
   platformConfig,
   queryConfig,
   variableOf,
@@ -158,6 +159,7 @@ function configuration(): string {
     query: propertiesOf(queryConfig),
     gateway: propertiesOf(gatewayConfig),
     admin: propertiesOf(adminConfig),
+    inference: propertiesOf(inferenceConfig),
     'command line': propertiesOf(callerConfig),
   }
   const shared = propertiesOf(platformConfig)
@@ -198,7 +200,7 @@ function defaultOf(name: string, { default: value }: Property): string {
 
 /** Metrics are declared where they are counted: found in the sources by their shape. */
 function metrics(): string {
-  const rows = ['worker', 'query', 'gateway', 'admin', 'both'].flatMap((role) =>
+  const rows = ['worker', 'query', 'gateway', 'admin', 'inference', 'both'].flatMap((role) =>
     sourcesIn(join(root, 'services', role === 'both' ? '' : role)).flatMap((source) =>
       [...source.matchAll(/new (Counter|Gauge|Histogram)\(\{([\s\S]*?)\n {2}\}\)/g)].map(([, kind, body = '']) => {
         const field = (name: string) => new RegExp(`${name}: '([^']*)'`).exec(body)?.[1] ?? ''
@@ -243,6 +245,9 @@ function ports(): string {
     admin: 'admin service, for the gateway: HTTP',
     adminMetrics: 'admin: `/metrics`, `/health/ready`, `/health/live`',
     gatewayMetrics: 'gateway: `/metrics`, `/health/ready`, `/health/live`',
+    inference: 'inference service, for the gateway: HTTP',
+    inferenceGrpc: 'inference service: gRPC, Open Inference',
+    inferenceMetrics: 'inference: `/metrics`, `/health/ready`, `/health/live`',
     kafka: 'Kafka',
     controller: 'Kafka’s controller',
   }

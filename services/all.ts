@@ -4,12 +4,14 @@ import {
   adminConfig,
   type ConfigSources,
   gatewayConfig,
+  inferenceConfig,
   loadConfig,
   queryConfig,
   rolePorts,
   workerConfig,
 } from './config.ts'
 import { runGateway } from './gateway/gateway.ts'
+import { runInference } from './inference/inference.ts'
 import { runQuery } from './query/query.ts'
 import { runWorker } from './worker/worker.ts'
 
@@ -24,11 +26,13 @@ export async function runAll(env: ConfigSources['env']): Promise<void> {
   // There is a door, so nobody is let in who did not come through it.
   const query = loadConfig(queryConfig, { env, flags: { ...known, principals: 'signed' } })
   const admin = loadConfig(adminConfig, { env, flags: known })
+  const inference = loadConfig(inferenceConfig, { env, flags: { ...known, principals: 'signed' } })
   const upstreams = {
     queryUpstreams: `http://127.0.0.1:${rolePorts(query).query}`,
     adminUpstreams: `http://127.0.0.1:${rolePorts(admin).admin}`,
+    inferenceUpstreams: `http://127.0.0.1:${rolePorts(inference).inference}`,
   }
   const gateway = loadConfig(gatewayConfig, { env, flags: { ...known, ...upstreams } })
   // They close in the opposite order.
-  await Promise.all([runWorker(worker), runQuery(query), runAdmin(admin), runGateway(gateway)])
+  await Promise.all([runWorker(worker), runQuery(query), runAdmin(admin), runInference(inference), runGateway(gateway)])
 }

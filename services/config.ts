@@ -242,6 +242,13 @@ const operatorTenant = z
     'The operators’ tenant: its keys with the scope admin decide for every tenant, and for what concerns all. Default: nobody does over HTTP.',
   )
 
+const principals = z
+  .enum(['configured', 'signed'])
+  .default('configured')
+  .describe(
+    'signed: whoever the gateway says; configured: everybody who reaches the port is the configured tenant, on loopback only.',
+  )
+
 const limitShape = {
   requestsPerSecond: amount
     .default(50)
@@ -261,12 +268,7 @@ export const queryConfig = platformConfig.extend({
   ...credentialShape,
   ...limitShape,
   ...quotaShape,
-  principals: z
-    .enum(['configured', 'signed'])
-    .default('configured')
-    .describe(
-      'signed: whoever the gateway says; configured: everybody who reaches the port is the configured tenant, on loopback only.',
-    ),
+  principals,
   embeddedTokensPerMinute: amount
     .default(600_000)
     .describe('Tokens of queries that are embedded for one key or subject, about four bytes each.'),
@@ -342,6 +344,49 @@ export const gatewayConfig = platformConfig.extend({
     .describe('Until a service begins its answer, ms; a wait may take 60 s.'),
 })
 
+export const inferenceConfig = platformConfig.extend({
+  inferencePort: port.optional().describe('Port of inference over HTTP. Default: portBase + 85.'),
+  inferenceGrpcPort: port.optional().describe('Port of inference over gRPC. Default: portBase + 86.'),
+  inferenceAdminPort: port
+    .optional()
+    .describe('Port of the inference service’s metrics and health. Default: portBase + 96.'),
+  inferenceModels: list
+    .pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,99}$/, 'must be names of models')).min(1))
+    .optional()
+    .describe('Models that are served, by name, with commas between. Default: that of model.'),
+  inferenceThreads: count
+    .max(256)
+    .optional()
+    .describe(
+      'Threads of each version of a model, beside the one for what is interactive. Default: one for each core.',
+    ),
+  inferenceProviders: list
+    .pipe(z.array(z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'])).min(1))
+    .default(['cpu'])
+    .describe(
+      'Execution providers in the order of preference; without cpu at the end a model that finds no device is not served.',
+    ),
+  inferenceQueueTextsMax: count
+    .default(512)
+    .describe('Texts of one priority that wait for a version or are under way; more are refused with 429.'),
+  inferenceTextsMax: count.max(2_048).default(2_048).describe('Texts of one request.'),
+  inferenceTextBytesMax: count.default(65_536).describe('Bytes of one text.'),
+  inferenceTokensPerMinute: amount
+    .default(60_000_000)
+    .describe(
+      'Tokens that are embedded for one key or subject, where the key has no limit of its own; a sixth of it at once.',
+    ),
+  inferenceFollowMs: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .default(2_000)
+    .describe('How often the repository of models is looked at for versions and labels, ms.'),
+  principals,
+  internalSecret: credentialShape.internalSecret,
+  operatorTenant,
+})
+
 export const adminConfig = platformConfig.extend({
   adminPort: port.optional().describe('Port of administration over HTTP. Default: portBase + 82.'),
   adminMetricsPort: port.optional().describe('Port of the admin service’s metrics and health. Default: portBase + 95.'),
@@ -374,12 +419,15 @@ export const callerConfig = platformConfig.extend({
 /** The names of all. */
 export const settings: readonly string[] = [
   ...new Set(
-    [workerConfig, queryConfig, gatewayConfig, adminConfig, callerConfig].flatMap(({ shape }) => Object.keys(shape)),
+    [workerConfig, queryConfig, gatewayConfig, adminConfig, inferenceConfig, callerConfig].flatMap(({ shape }) =>
+      Object.keys(shape),
+    ),
   ),
 ]
 
 export type GatewayConfig = z.infer<typeof gatewayConfig>
 export type AdminConfig = z.infer<typeof adminConfig>
+export type InferenceConfig = z.infer<typeof inferenceConfig>
 type JwtConfig = Pick<GatewayConfig, 'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'jwtAlgorithms' | 'jwtTenantClaim'>
 
 /** Of a tenant that has none of its own. */
@@ -502,6 +550,9 @@ export function rolePorts({
   gatewayAdminPort,
   adminPort,
   adminMetricsPort,
+  inferencePort,
+  inferenceGrpcPort,
+  inferenceAdminPort,
 }: PortSettings): RolePorts {
   return {
     gateway: gatewayPort ?? portBase + 43,
@@ -511,6 +562,9 @@ export function rolePorts({
     worker: workerPort ?? portBase + 90,
     query: queryPort ?? portBase + 80,
     queryAdmin: queryAdminPort ?? portBase + 91,
+    inference: inferencePort ?? portBase + 85,
+    inferenceGrpc: inferenceGrpcPort ?? portBase + 86,
+    inferenceAdmin: inferenceAdminPort ?? portBase + 96,
   }
 }
 
@@ -523,6 +577,9 @@ interface PortSettings {
   readonly gatewayAdminPort?: number | undefined
   readonly adminPort?: number | undefined
   readonly adminMetricsPort?: number | undefined
+  readonly inferencePort?: number | undefined
+  readonly inferenceGrpcPort?: number | undefined
+  readonly inferenceAdminPort?: number | undefined
 }
 
 interface RolePorts {
@@ -540,6 +597,11 @@ interface RolePorts {
   readonly query: number
   /** Metrics and health. */
   readonly queryAdmin: number
+  /** HTTP, behind the gateway. */
+  readonly inference: number
+  readonly inferenceGrpc: number
+  /** Metrics and health. */
+  readonly inferenceAdmin: number
 }
 
 /** Where everything is, with the defaults of the local stack filled in. */

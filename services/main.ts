@@ -1,5 +1,5 @@
 import { Fatal, reasonOf } from '../streams/errors.ts'
-import { adminConfig, gatewayConfig, loadConfig, queryConfig, workerConfig } from './config.ts'
+import { adminConfig, gatewayConfig, inferenceConfig, loadConfig, queryConfig, workerConfig } from './config.ts'
 
 /** `node services/main.ts <role>`: one program, one image, role by argument. */
 const roles: Record<string, () => Promise<void>> = {
@@ -14,6 +14,10 @@ const roles: Record<string, () => Promise<void>> = {
   async admin() {
     const { runAdmin } = await import('./admin/admin.ts')
     await runAdmin(loadConfig(adminConfig, { env: process.env }))
+  },
+  async inference() {
+    const { runInference } = await import('./inference/inference.ts')
+    await runInference(loadConfig(inferenceConfig, { env: process.env }))
   },
   async gateway() {
     const { runGateway } = await import('./gateway/gateway.ts')

@@ -10,6 +10,7 @@ import { declarationIn } from '../search/attributes.ts'
 import {
   adminConfig,
   gatewayConfig,
+  inferenceConfig,
   isSecret,
   loadConfig,
   type platformConfig,
@@ -59,7 +60,7 @@ const { services, volumes } = composeFile.parse(
   Object.fromEntries(Object.entries(whole).filter(([name]) => !name.startsWith('x-'))),
 )
 const each = Object.entries(services)
-const ours = each.filter(([, { environment }]) => 'FRESHET_KAFKA' in environment)
+const ours = each.filter(([, { environment }]) => 'FRESHET_HOST' in environment)
 
 test('the compose file is sound, and has every part', () => {
   const names = Object.keys(services).sort()
@@ -69,6 +70,7 @@ test('the compose file is sound, and has every part', () => {
     'admin',
     'connect',
     'gateway',
+    'inference',
     'kafka',
     'qdrant',
     'query',
@@ -100,12 +102,12 @@ test('every port is on the loopback, and is the one that the local stack has', (
     [],
   )
   // The gateway alone reaches the services behind it.
-  const { query, admin } = portsFrom(18_000)
+  const { query, admin, inference, inferenceGrpc } = portsFrom(18_000)
   assert.equal(
-    published.some(([, port]) => [query, admin].map(String).includes(port!)),
+    published.some(([, port]) => [query, admin, inference, inferenceGrpc].map(String).includes(port!)),
     false,
   )
-  assert.ok(published.length >= known.length - 3)
+  assert.ok(published.length >= known.length - 5)
 })
 
 test('whatever runs on says when it is ready, and what waits for it waits for that', () => {
@@ -138,7 +140,13 @@ test('every volume is declared, and every file that is mounted is there', () => 
 })
 
 test('the settings of our services are settings, with values that they take', () => {
-  const schemas = { worker: workerConfig, query: queryConfig, admin: adminConfig, gateway: gatewayConfig }
+  const schemas = {
+    worker: workerConfig,
+    query: queryConfig,
+    admin: adminConfig,
+    inference: inferenceConfig,
+    gateway: gatewayConfig,
+  }
 
   for (const [name, { environment, command }] of ours) {
     const schema = schemas[command?.[0] as keyof typeof schemas]
@@ -159,13 +167,15 @@ test('the settings of our services are settings, with values that they take', ()
     const config = loadConfig<typeof platformConfig>(schema, { env: Object.fromEntries(present) })
     assert.deepEqual(config.attributes, declarationIn(localAttributes).declared)
     assert.equal(config.host, '0.0.0.0', `${name} must be reached from outside its container`)
+    // It has nothing outside.
+    if (name === 'inference') continue
     assert.equal(new URL(config.registry!).hostname in services, true)
     assert.equal(new URL(config.qdrantUrl!).hostname in services, true)
     assert.equal(config.kafka!.split(':')[0]! in services, true)
   }
   assert.deepEqual(
     ours.map(([, { command }]) => command?.[0]),
-    ['worker', 'query', 'admin', 'gateway'],
+    ['worker', 'query', 'admin', 'inference', 'gateway'],
   )
 })
 

@@ -16,6 +16,9 @@ export interface Ports {
   readonly queryMetrics: number
   readonly gatewayMetrics: number
   readonly adminMetrics: number
+  readonly inference: number
+  readonly inferenceGrpc: number
+  readonly inferenceMetrics: number
   readonly kafka: number
   readonly controller: number
 }
@@ -36,6 +39,9 @@ export function portsFrom(base: number): Ports {
     queryMetrics: base + 91,
     gatewayMetrics: base + 94,
     adminMetrics: base + 95,
+    inference: base + 85,
+    inferenceGrpc: base + 86,
+    inferenceMetrics: base + 96,
     kafka: base + 92,
     controller: base + 93,
   }

@@ -52,7 +52,16 @@ const portsOf: Readonly<Record<PartName, readonly (keyof Ports)[]>> = {
   qdrant: ['qdrant'],
 }
 
-const rolePorts: readonly (keyof Ports)[] = ['query', 'workerMetrics', 'queryMetrics', 'gateway', 'gatewayMetrics']
+const rolePorts: readonly (keyof Ports)[] = [
+  'query',
+  'workerMetrics',
+  'queryMetrics',
+  'gateway',
+  'gatewayMetrics',
+  'inference',
+  'inferenceGrpc',
+  'inferenceMetrics',
+]
 
 const toolsOf: Readonly<Record<PartName, readonly ToolName[]>> = {
   kafka: ['kafka'],

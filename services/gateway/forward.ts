@@ -116,6 +116,10 @@ const PASSED_ON = [
   'tracestate',
   'prefer',
   'x-freshet-after',
+  'x-freshet-priority',
+  'x-freshet-deadline-ms',
+  'x-freshet-session',
+  'x-freshet-space',
   'last-event-id',
   'idempotency-key',
 ] as const

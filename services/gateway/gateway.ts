@@ -122,8 +122,8 @@ export async function runGateway(config: GatewayConfig): Promise<void> {
   })
 
   frame.ready(() => {
-    // Whoever searches needs no administration.
-    const serving = [...pools].filter(([role]) => role !== 'admin')
+    // Whoever searches needs no administration, and asks for no vectors.
+    const serving = [...pools].filter(([role]) => role !== 'admin' && role !== 'inference')
     const silent = serving.find(([, { upstreams }]) => upstreams.instances.every(({ healthy }) => !healthy))
     return silent === undefined ? null : `no instance of ${silent[0]} answers its health check`
   })
