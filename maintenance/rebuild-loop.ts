@@ -63,6 +63,6 @@ export async function runRebuild(
   }
 }
 
-const LOOK_EVERY_MS = 250
+export const LOOK_EVERY_MS = 250
 /** Each leaves nothing but what went wrong meanwhile; what is left after so many does not go away by itself. */
-const VERIFICATIONS_MAX = 5
+export const VERIFICATIONS_MAX = 5
