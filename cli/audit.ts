@@ -4,10 +4,11 @@ import { qdrantContents } from '../connectors/qdrant/contents.ts'
 import { type AuditOptions, type AuditReport, audit as auditNow } from '../maintenance/audit.ts'
 import { deepCheck } from '../maintenance/deep.ts'
 import type { AuditWorld } from '../maintenance/world.ts'
-import { servingIn } from '../processors/collections.ts'
+import { servingIn, spaceKey } from '../processors/collections.ts'
 import { documents, redo } from '../schemas/topics.ts'
 import { loadConfig, type WorkerConfig, workerConfig } from '../services/config.ts'
 import { controlNow } from '../services/control-now.ts'
+import type { ModelVersion } from '../services/engine.ts'
 import { checkEpoch, openEpochs } from '../services/epoch.ts'
 import type { Outside } from '../services/outside.ts'
 import { spaceIn } from '../services/spaces.ts'
@@ -53,10 +54,10 @@ async function run(
   wrongUse: (message: string) => never,
 ): Promise<AuditReport> {
   const config = loadConfig(workerConfig, { env: process.env })
-  const { world, close } = await openWorld(outside, config, collection)
+  const { world, model, close } = await openWorld(outside, config, collection)
   if (partition !== undefined && partition >= world.partitions)
     wrongUse(`--partition: is ${partition}, and there are 0 to ${world.partitions - 1}`)
-  const engine = deep === undefined ? null : await openOwnEngine(config)
+  const engine = deep === undefined ? null : await openOwnEngine(config, model)
   const progress = auditProgress(process.stderr)
   const options: AuditOptions = {
     ...(partition !== undefined && { partitions: [partition] }),
@@ -78,7 +79,7 @@ async function openWorld(
   outside: Outside,
   config: WorkerConfig,
   wanted: string | undefined,
-): Promise<{ world: AuditWorld; close(): Promise<void> }> {
+): Promise<{ world: AuditWorld; model: ModelVersion | null; close(): Promise<void> }> {
   const { broker } = outside
   const qdrant = outside.qdrant()
   const topics = await broker.admin.topics()
@@ -96,6 +97,7 @@ async function openWorld(
   const { epoch } = epochs
   const producer = await broker.producer()
   return {
+    model: decided.get(spaceKey(space.id))?.space ?? null,
     world: {
       broker,
       contents: qdrantContents(qdrant, { collection: named, space: space.id }),
@@ -114,10 +116,11 @@ async function openWorld(
   }
 }
 
-async function openOwnEngine(config: WorkerConfig) {
-  const { openEngine } = await import('../services/engine.ts')
+/** Of the collection's space; where nobody has written down which that is, of the configured model. */
+async function openOwnEngine(config: WorkerConfig, model: ModelVersion | null) {
+  const { configuredFor, openEngine } = await import('../services/engine.ts')
   const { pino } = await import('pino')
-  return openEngine(config, {
+  return openEngine(model === null ? config : configuredFor(config, model), {
     workers: 1,
     models: addresses().models,
     queries: false,

@@ -15,9 +15,10 @@ interface Json {
 export function rolloutCommands(): Command[] {
   return [
     step(
-      'rollout <model>',
+      'rollout',
       'Fills a collection with what another model makes of documents, compares it, and lets it follow; it answers nobody yet.',
     )
+      .argument('<model>', 'NAME@VERSION, as freshet models list has it')
       .addHelpText('after', '\nExample: freshet models rollout bge-small-en-v1.5-q@1')
       .action((model: string, options: Json) => reach({ to: 'rollout', target: targetOf(model) }, options)),
     step('canary', 'Lets the model that is on its way answer some: always the same ones.')
@@ -47,11 +48,8 @@ export function rolloutCommands(): Command[] {
   ]
 }
 
-const step = (usage: string, about: string): Command =>
-  new Command(usage.split(' ')[0])
-    .arguments(usage.split(' ').slice(1).join(' '))
-    .description(`${about} Interrupted anywhere, the same command goes on.`)
-    .option('--json', 'as JSON')
+const step = (name: string, about: string): Command =>
+  new Command(name).description(`${about} Interrupted anywhere, the same command goes on.`).option('--json', 'as JSON')
 
 const simple = (to: 'promote' | 'rollback' | 'retire' | 'abort', about: string): Command =>
   step(to, about)

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { modelsAdd } from './models-add.ts'
+import { modelsCompare } from './models-compare.ts'
 import { modelsList } from './models-list.ts'
 import { rolloutCommands } from './models-rollout.ts'
 import { modelsStatus } from './models-status.ts'
@@ -12,6 +13,7 @@ export function models(): Command {
     .addCommand(modelsAdd())
     .addCommand(modelsVerify())
     .addCommand(modelsStatus())
+    .addCommand(modelsCompare())
   for (const each of rolloutCommands()) command.addCommand(each)
   return command
 }

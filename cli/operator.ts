@@ -1,5 +1,6 @@
 import { hostname, userInfo } from 'node:os'
 import { qdrantIndex } from '../connectors/qdrant/vector-index.ts'
+import { servingIn, spaceKey } from '../processors/collections.ts'
 import type { VectorIndex } from '../processors/vector-index.ts'
 import type { Control } from '../schemas/records.ts'
 import { documents } from '../schemas/topics.ts'
@@ -40,9 +41,10 @@ export async function withOperator<T>(work: (operator: Operator) => Promise<T>):
       if (failure !== null) throw failure
       const epoch = table.get(`topic/${documents.name}`)?.topic?.epoch
       if (epoch === undefined) throw new Error(`no role has run with this log yet: start it with npm start`)
-      const serving = table.get('serving')?.serving
-      const scope = { ...named, space: serving?.space ?? named.space }
-      const collection = serving?.collection ?? `${config.topicPrefix}${named.space}`
+      const decided = new Map(table.entries())
+      const { space, collection } = servingIn(decided, named)
+      const scope = { ...named, space }
+      const dimensions = decided.get(spaceKey(space))?.space?.dimensions ?? configured.dimensions
       const qdrant = outside.qdrant({ timeoutMs: QDRANT_TIMEOUT_MS })
       return await work({
         broker,
@@ -51,7 +53,7 @@ export async function withOperator<T>(work: (operator: Operator) => Promise<T>):
         scope,
         epoch,
         control: table,
-        index: qdrantIndex(qdrant, { collection, space: scope.space, dimensions: configured.dimensions }),
+        index: qdrantIndex(qdrant, { collection, space, dimensions }),
         by: `${userInfo().username}@${hostname()}`,
       })
     } finally {

@@ -122,6 +122,10 @@ test('what differs is compared again until nothing does', () => {
   assert.equal(world.serving, 'es.g2')
 })
 
+test('a rebuild does not begin while another model is on its way', () => {
+  assert.equal(nextStep('rebuild', { ...new World().facts, rolledOut: 'es_other' }).do, 'refuse')
+})
+
 test('a rebuild that is done stays done when it is asked for again', () => {
   const world = rebuilt()
   const before = world.done.length

@@ -18,6 +18,8 @@ export interface Facts {
   readonly ends: readonly number[]
   /** What each collection has published last, by collection and partition. */
   readonly progress: ReadonlyMap<string, ReadonlyMap<number, Progress>>
+  /** A collection of another space that is on its way to serve. */
+  readonly rolledOut?: string | null
   readonly now: number
 }
 
@@ -52,6 +54,12 @@ export function nextStep(goal: Goal, facts: Facts): Step {
 const steps: Readonly<Record<Goal, (facts: Facts) => Step>> = { rebuild, rollback, retire, abort }
 
 function rebuild(facts: Facts): Step {
+  const { rolledOut = null } = facts
+  if (rolledOut !== null)
+    return {
+      do: 'refuse',
+      say: `${rolledOut} of another model is on its way; end that first: freshet models promote, or freshet models abort`,
+    }
   const candidate = candidateIn(facts)
   if (candidate !== null) return advance(candidate, facts)
   const { serving, states } = facts

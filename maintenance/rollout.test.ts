@@ -239,6 +239,21 @@ test('one model at a time is on its way, and none beside a former one', () => {
   assert.equal(world.states.get('es_cc')!.state, 'verified')
 })
 
+test('a rollout waits for a rebuild of the model that answers, and takes nothing of it for its own', () => {
+  const world = after()
+  const state = { space: 'es_aa', state: 'verified' as const, since: world.now, behind: null, asOf: null }
+  world.states.set('es_aa.g2', state)
+  const next = (goal: RolloutGoal) => nextRolloutStep(goal, world.facts).do
+
+  assert.equal(next(toYoung), 'refuse')
+  assert.equal(next({ to: 'promote' }), 'refuse')
+  assert.equal(next({ to: 'abort' }), 'done')
+  world.states.set('es_aa.g2', { ...state, state: 'following' })
+  assert.equal(next(toYoung), 'refuse')
+  assert.equal(next({ to: 'rollback' }), 'done')
+  assert.equal(next({ to: 'retire' }), 'done')
+})
+
 test('a model that was retired is rolled out again under a name that was not used, and can be gone back from', () => {
   const world = after(toYoung, { to: 'promote' }, { to: 'retire' })
   const old: RolloutGoal = { to: 'rollout', target: { space: 'es_aa', model: 'old', version: '1', dimensions: 3 } }

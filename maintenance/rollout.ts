@@ -96,6 +96,12 @@ function rollout(target: Target, facts: RolloutFacts): RolloutStep {
           do: 'refuse',
           say: `${describe(kept, facts)} is kept beside ${serving.collection}: freshet models retire removes it`,
         }
+  const rebuilt = rebuiltBeside(facts)
+  if (rebuilt !== null)
+    return {
+      do: 'refuse',
+      say: `${rebuilt} is a rebuild's, beside ${serving.collection}; end that first: freshet rebuild --abort, or --retire`,
+    }
   if (!spaces.has(target.space)) {
     const { space, ...model } = target
     return { do: 'know', space, model: { ...model, since: now }, say: `${space} is the space of ${name}` }
@@ -284,17 +290,24 @@ function removalStep(facts: RolloutFacts): RolloutStep | null {
   return null
 }
 
-/** The collection of another space that is on its way to serve. */
+/** The collection of another space that is on its way to serve. One of the same space is a rebuild's. */
 export function candidateIn({ serving, states }: Pick<RolloutFacts, 'serving' | 'states'>): string | null {
-  const isOnItsWay = new Set(['filling', 'verifying', 'verified'])
-  const found = [...states].find(
-    ([collection, { state }]) => collection !== serving.collection && isOnItsWay.has(state),
-  )
+  const found = [...states].find(([, { space, state }]) => space !== serving.space && isOnItsWay.has(state))
   return found?.[0] ?? null
 }
 
+const isOnItsWay: ReadonlySet<string> = new Set(['filling', 'verifying', 'verified'])
+
+/** The collection of the space that answered before. */
 const keptBeside = ({ serving, states }: RolloutFacts): string | null =>
-  [...states].find(([collection, { state }]) => collection !== serving.collection && state === 'following')?.[0] ?? null
+  [...states].find(([, { space, state }]) => space !== serving.space && state === 'following')?.[0] ?? null
+
+/** What a rebuild has begun, or keeps, beside the collection that answers. */
+const rebuiltBeside = ({ serving, states }: RolloutFacts): string | null =>
+  [...states].find(
+    ([collection, { space, state }]) =>
+      space === serving.space && collection !== serving.collection && (isOnItsWay.has(state) || state === 'following'),
+  )?.[0] ?? null
 
 export function lagOf(collection: string, facts: RolloutFacts): Lag {
   const left = facts.ends.map((end, partition) => {

@@ -4,7 +4,16 @@ import type { Space } from '../engine/embedder.ts'
 import { audit } from '../maintenance/audit.ts'
 import type { Facts } from '../maintenance/rebuild.ts'
 import type { RebuildWorld } from '../maintenance/rebuild-loop.ts'
-import { collectionKey, generationOf, servingIn, servingKey, statesIn } from '../processors/collections.ts'
+import { candidateIn as rolledOutIn } from '../maintenance/rollout.ts'
+import {
+  allStatesIn,
+  collectionKey,
+  generationOf,
+  servingIn,
+  servingKey,
+  spaceKey,
+  statesIn,
+} from '../processors/collections.ts'
 import type { IndexContents } from '../processors/index-contents.ts'
 import type { Control, Progress, Redo } from '../schemas/records.ts'
 import { control, documents, progress, redo, vectors } from '../schemas/topics.ts'
@@ -16,10 +25,11 @@ import type { Serde } from '../streams/serde.ts'
 import { openTable } from '../streams/table.ts'
 import { nameIn, type Scope } from '../streams/topic.ts'
 import type { PlatformConfig } from './config.ts'
+import { controlNow } from './control-now.ts'
 import { checkEpoch, openEpochs } from './epoch.ts'
 import { openOutside } from './outside.ts'
 
-/** The world of a rebuild: `control` and `progress`, followed, and Qdrant. */
+/** The world of a rebuild, of the space that answers: `control` and `progress`, followed, and Qdrant. */
 export interface Rebuilding extends RebuildWorld {
   readonly broker: Broker
   readonly serde: Serde
@@ -29,12 +39,15 @@ export interface Rebuilding extends RebuildWorld {
   close(): Promise<void>
 }
 
-export async function openRebuilding(config: PlatformConfig, { id, dimensions }: Space): Promise<Rebuilding> {
-  const scope: Scope = { prefix: config.topicPrefix, space: id }
+export async function openRebuilding(config: PlatformConfig, configured: Space): Promise<Rebuilding> {
   const outside = openOutside(config, { clientId: 'freshet-rebuild' })
   const { broker } = outside
-  const serde = outside.serde(scope)
   await broker.admin.ready(READY_MS)
+  const decided = await controlNow(outside, config.topicPrefix)
+  const { space } = servingIn(decided, { prefix: config.topicPrefix, space: configured.id })
+  const scope: Scope = { prefix: config.topicPrefix, space }
+  const dimensions = decided.get(spaceKey(space))?.space?.dimensions ?? configured.dimensions
+  const serde = outside.serde(scope)
   const present = new Set((await broker.admin.topics()).map(({ name }) => name))
   const missing = [control, progress, redo, vectors]
     .map((topic) => nameIn(scope, topic))
@@ -64,14 +77,16 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
       progressTable.sync(),
     ])
     if (failure !== null) throw failure
+    const decided = new Map(controlTable.entries())
     return {
       scope,
-      serving: servingIn(new Map(controlTable.entries()), scope).collection,
+      serving: servingIn(decided, scope).collection,
       servingSince: controlTable.get(servingKey)?.serving?.since ?? null,
-      states: statesIn(new Map(controlTable.entries()), scope),
+      states: statesIn(decided, scope),
       present: new Set(listed.collections.map(({ name }) => name).filter((name) => generationOf(name, scope) !== null)),
       ends: offsets.toSorted((a, b) => a.partition - b.partition).map(({ end }) => end),
       progress: progressIn(progressTable.entries(), scope),
+      rolledOut: rolledOutIn({ serving: servingIn(decided, scope), states: allStatesIn(decided) }),
       now: Date.now(),
     }
   }
@@ -82,7 +97,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
     scope,
     facts,
     declare: (collection, state) => write(collectionKey(collection), { collection: state }),
-    serve: (collection) => write(servingKey, { serving: { space: id, collection, since: Date.now(), canary: null } }),
+    serve: (collection) => write(servingKey, { serving: { space, collection, since: Date.now(), canary: null } }),
     async remove(collection) {
       const exists = await qdrant.read('collectionExists', (options) =>
         qdrant.collections.collectionExists({ collectionName: collection }, options),
@@ -100,7 +115,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
     async verify(collection, signal) {
       const { serving, ends } = await facts()
       const { epoch } = epochs
-      const contents = (of: string) => qdrantContents(qdrant, { collection: of, space: id })
+      const contents = (of: string) => qdrantContents(qdrant, { collection: of, space })
       return audit(
         {
           broker,
@@ -117,7 +132,7 @@ export async function openRebuilding(config: PlatformConfig, { id, dimensions }:
       )
     },
     wait: (ms, signal) => systemClock.wait(ms, signal),
-    count: async () => qdrantSearch(qdrant, { collection: (await facts()).serving, space: id, dimensions }).count(),
+    count: async () => qdrantSearch(qdrant, { collection: (await facts()).serving, space, dimensions }).count(),
     async close() {
       await Promise.all([controlTable.close(), progressTable.close(), producer.close(), epochs.close()])
       await broker.close()
