@@ -13,7 +13,7 @@ import { addressesOf, loadConfig, queryConfig, rolePorts, type WorkerConfig, wor
 import { configuredFor, openEngine } from '../services/engine.ts'
 import type { Outside } from '../services/outside.ts'
 import { type LiveFigures, liveFigures } from './models-live.ts'
-import { withRollingOut } from './models-rollout.ts'
+import { withRollingOut } from './rolling-out.ts'
 
 interface Flags {
   readonly queries: string

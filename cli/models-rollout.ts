@@ -3,9 +3,9 @@ import type { RolloutFacts, RolloutGoal, RolloutStep, Target } from '../maintena
 import { runRollout } from '../maintenance/rollout-loop.ts'
 import { loadConfig, workerConfig } from '../services/config.ts'
 import { configuredFor, modelIn, spaceIn } from '../services/engine.ts'
-import { openRollingOut, type RollingOut } from '../services/rolling-out.ts'
 import { auditLines } from './audit-words.ts'
 import { modelStatuses } from './models-status.ts'
+import { withRollingOut } from './rolling-out.ts'
 
 interface Json {
   readonly json?: true
@@ -55,16 +55,6 @@ const simple = (to: 'promote' | 'rollback' | 'retire' | 'abort', about: string):
   step(to, about)
     .addHelpText('after', `\nExample: freshet models ${to}`)
     .action((options: Json) => reach({ to }, options))
-
-export async function withRollingOut<T>(work: (world: RollingOut) => Promise<T>): Promise<T> {
-  const config = loadConfig(workerConfig, { env: process.env })
-  const world = await openRollingOut(config, spaceIn(config).id)
-  try {
-    return await work(world)
-  } finally {
-    await world.close()
-  }
-}
 
 function reach(goal: RolloutGoal, { json }: Json): Promise<void> {
   const interrupted = new AbortController()

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { lagOf, type RolloutFacts } from '../maintenance/rollout.ts'
 import { spaceOfCollection } from '../processors/collections.ts'
-import { withRollingOut } from './models-rollout.ts'
+import { withRollingOut } from './rolling-out.ts'
 
 export interface ModelStatus {
   /** NAME@VERSION; null: not written down. */
