@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { AsOf, Place, SearchHit, SearchRequest } from '../client/client.ts'
 import { withClient } from './connection.ts'
+import { highlighted } from './highlighted.ts'
 import { printable, type WishOptions, whole, wishOf, withWish } from './wish.ts'
 
 export function search(): Command {
@@ -10,22 +11,30 @@ export function search(): Command {
     .option('--timeout <ms>', 'how long to wait until it is that fresh', whole)
     .option('--exact', 'compare every point, instead of those that an approximate index leads to')
     .option('--explain', 'each hit with its place and score in both lists, and what took how long')
+    .option(
+      '--highlight',
+      'the words of the query are marked, where colours are shown; with --json each hit has their places',
+    )
+    .option('--cursor <cursor>', '"" for the first of several pages of -k hits, then what the page before says')
     .option('--json', 'the answer as it came')
     .addHelpText(
       'after',
       '\nExamples: freshet search "commit offsets manually after processing a batch" -k 3' +
-        '\n          freshet search returns --filter team=support --filter "year>=2024" --max-staleness 2000',
+        '\n          freshet search returns --filter team=support --filter "year>=2024" --max-staleness 2000' +
+        '\n          freshet search returns --highlight --cursor ""',
     )
     .action(async (words: string[], options: SearchOptions, command: Command) => {
       if (options.after !== undefined && options.maxStaleness !== undefined)
         command.error('error: --after and --max-staleness cannot both be demanded; give one of them')
       if (options.timeout !== undefined && options.after === undefined && options.maxStaleness === undefined)
         command.error('error: --timeout is for --after and --max-staleness; give one of them')
-      const { exact, explain } = options
+      const { exact, explain, highlight, cursor } = options
       const request = {
         ...wishOf(words, options),
         ...(exact && { exact }),
         ...(explain && { explain }),
+        ...(highlight && { highlight }),
+        ...(cursor !== undefined && { cursor }),
         ...freshnessOf(options),
       }
       const answer = await withClient((client) => client.search(request))
@@ -37,6 +46,7 @@ export function search(): Command {
         `${answer.hits.length} results in ${Math.round(embed + search + (wait ?? 0))} ms, ${ageOf(answer.asOf)}`,
       )
       if (explain) console.log(`embedding ${embed} ms, searching ${search} ms, waiting and the rest ${wait ?? 0} ms`)
+      if (answer.next !== undefined) console.log(`The next page: the same with --cursor ${answer.next}`)
     })
 }
 
@@ -46,6 +56,8 @@ interface SearchOptions extends WishOptions {
   readonly timeout?: number
   readonly exact?: true
   readonly explain?: true
+  readonly highlight?: true
+  readonly cursor?: string
   readonly json?: true
 }
 
@@ -61,11 +73,11 @@ export function ageOf({ complete, staleMs }: AsOf): string {
   return staleMs === 0 ? 'up to date' : `${Math.round(staleMs)} ms behind`
 }
 
-function inWords({ documentId, score, text, title, url, explain }: SearchHit, rank: number): string {
+function inWords({ documentId, score, text, title, url, highlights = [], explain }: SearchHit, rank: number): string {
   return [
     `${rank}. ${printable(title ?? documentId)}  (${score.toFixed(4)})`,
     `   ${printable(documentId)}${url ? `  ${printable(url)}` : ''}`,
-    `   ${printable(text, SNIPPET_CHARS)}`,
+    `   ${highlighted(text, highlights, { charsMax: SNIPPET_CHARS, mark: marked })}`,
     ...(explain ? [`   dense ${placeOf(explain.dense)}, keyword ${placeOf(explain.keyword)}`] : []),
     '',
   ].join('\n')
@@ -73,5 +85,9 @@ function inWords({ documentId, score, text, title, url, explain }: SearchHit, ra
 
 const placeOf = (place: Place | null): string =>
   place === null ? 'not listed' : `${place.rank}. with ${place.score.toFixed(4)}`
+
+/** A file that is written to gets the plain words. */
+const marked = (word: string): string =>
+  process.stdout.isTTY && !process.env.NO_COLOR ? `\x1b[1;33m${word}\x1b[0m` : word
 
 const SNIPPET_CHARS = 240

@@ -54,6 +54,9 @@ function number(text: string): number {
 
 /** Text of others on a terminal: one line, and nothing that would steer it. */
 export function printable(text: string, charsMax = Number.POSITIVE_INFINITY): string {
-  const line = text.replace(/[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu, ' ').trim()
+  const line = inOneLine(text).trim()
   return line.length > charsMax ? `${line.slice(0, charsMax)} …` : line
 }
+
+/** A part of such a text, with the spaces at its ends. */
+export const inOneLine = (text: string): string => text.replace(/[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu, ' ')
