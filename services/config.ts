@@ -261,6 +261,17 @@ const limitShape = {
     ),
 }
 
+/** Where pairs are scored. */
+const rerankShape = {
+  rerankModel: z
+    .string()
+    .optional()
+    .describe(
+      'Model that reranks, as NAME, NAME@VERSION or NAME:LABEL of one with the task rerank in the folder of models. Default: none, and rerank is refused.',
+    ),
+  rerankWorkers: count.max(256).default(1).describe('Threads that rerank, each with its own copy of the model.'),
+}
+
 export const queryConfig = platformConfig.extend({
   queryPort: port.optional().describe('Port of the WebSocket. Default: portBase + 80.'),
   queryAdminPort: port.optional().describe('Port of the query service’s metrics and health. Default: portBase + 91.'),
@@ -272,13 +283,7 @@ export const queryConfig = platformConfig.extend({
   embeddedTokensPerMinute: amount
     .default(600_000)
     .describe('Tokens of queries that are embedded for one key or subject, about four bytes each.'),
-  rerankModel: z
-    .string()
-    .optional()
-    .describe(
-      'Model that reranks, as NAME, NAME@VERSION or NAME:LABEL of one with the task rerank in the folder of models. Default: none, and rerank is refused.',
-    ),
-  rerankWorkers: count.max(256).default(1).describe('Threads that rerank, each with its own copy of the model.'),
+  ...rerankShape,
   standingQueriesMax: count
     .max(1_000_000)
     .default(10_000)
@@ -382,6 +387,7 @@ export const inferenceConfig = platformConfig.extend({
     .min(100)
     .default(2_000)
     .describe('How often the repository of models is looked at for versions and labels, ms.'),
+  ...rerankShape,
   principals,
   internalSecret: credentialShape.internalSecret,
   operatorTenant,

@@ -1,8 +1,10 @@
 import { loadModel } from '../../engine/loaded-model.ts'
 import { declarationIn, declare, folderOf } from '../../engine/repository/repository.ts'
+import { openReranker } from '../../engine/reranker.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import { addressesOf, type InferenceConfig, rolePorts } from '../config.ts'
 import { openFrame } from '../process.ts'
+import { Admission } from './admission.ts'
 import { callersOf } from './callers.ts'
 import { grpcServer } from './grpc.ts'
 import { inferenceMetrics } from './metrics.ts'
@@ -38,11 +40,20 @@ export async function runInference(config: InferenceConfig): Promise<void> {
   const missing = () => state ?? models.missing()
   frame.ready(() => (state === null ? models.missing() : null))
 
+  const { rerankModel } = config
+  const reranker =
+    rerankModel === undefined
+      ? null
+      : await openReranker({ model: rerankModel, modelsDir, workers: config.rerankWorkers, log })
+  if (reranker !== null) frame.closing(() => reranker.close())
+  const pairsMax = { interactive: config.inferenceQueueTextsMax, bulk: config.inferenceQueueTextsMax }
+
   const serverPorts: InferenceServerPorts = {
     models,
     callers: callersOf(config),
     metrics: inferenceMetrics(frame.metrics, () => models),
     limits: { textsMax: config.inferenceTextsMax, textBytesMax: config.inferenceTextBytesMax },
+    reranking: { reranker, admission: new Admission({ textsMax: pairsMax }) },
     now: Date.now,
     missing,
     declare: (name, change) => declare(modelsDir, name, (present) => change(present ?? declarationIn(modelsDir, name))),

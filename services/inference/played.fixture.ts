@@ -6,6 +6,7 @@ import { nameOf } from '../../engine/repository/model-files.ts'
 import { spaceOf } from '../../engine/space.ts'
 import { Reject } from '../../streams/errors.ts'
 import { inferenceConfig, loadConfig } from '../config.ts'
+import { Admission } from './admission.ts'
 import { callersOf } from './callers.ts'
 import { inferenceMetrics } from './metrics.ts'
 import { ServedModels } from './served-models.ts'
@@ -52,6 +53,14 @@ export async function playedService(env: Readonly<Record<string, string>> = {}):
     metrics: inferenceMetrics(new Registry(), () => models),
     limits: { textsMax: config.inferenceTextsMax, textBytesMax: config.inferenceTextBytesMax },
     now: Date.now,
+    reranking: {
+      reranker: {
+        model: 'r@1',
+        rerank: async (query, texts) => texts.map((text) => (text.includes(query) ? 0.9 : 0.1)),
+        async close() {},
+      },
+      admission: new Admission({ textsMax: { interactive: 4, bulk: 4 } }),
+    },
     missing: () => models.missing(),
     declare(name, change) {
       const next = declarationSchema.parse(change(played.declarations.get(name)!))

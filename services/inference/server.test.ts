@@ -260,6 +260,26 @@ test('a model is loaded and unloaded on demand', async () => {
   assert.match((await post(service, '/v2/repository/models/x/load', undefined)).json.error, /no model is called 'x'/)
 })
 
+test('reranking answers the best first, as many as are wanted, and refuses what it cannot score', async () => {
+  const service = await playedService()
+  const documents = ['about rivers', { text: 'a freshet' }, 'a freshet in spring']
+  const rank = (body: object) => post(service, '/v1/rerank', { model: 'r', query: 'freshet', documents, ...body })
+
+  const { json } = await rank({ top_n: 2, return_documents: true })
+
+  assert.deepEqual(json, {
+    model: 'r@1',
+    results: [
+      { index: 1, relevance_score: 0.9, document: { text: 'a freshet' } },
+      { index: 2, relevance_score: 0.9, document: { text: 'a freshet in spring' } },
+    ],
+  })
+  assert.match((await rank({ model: 'm' })).json.detail, /no model called "m" reranks; there is: r@1/)
+  assert.match((await rank({ query: ' ' })).json.detail, /^query: is empty/)
+  assert.match((await rank({ documents: [] })).json.detail, /^documents: is empty/)
+  assert.equal((await rank({ documents: [5] })).status, 400)
+})
+
 test('behind the gateway nobody is served without its signature, scopes count, and operators alone change models', async () => {
   const secret = 's'.repeat(32)
   const env = { FRESHET_PRINCIPALS: 'signed', FRESHET_INTERNAL_SECRET: secret, FRESHET_OPERATOR_TENANT: 'ops' }

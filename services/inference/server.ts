@@ -8,10 +8,12 @@ import { modelMetadata, serverMetadata, wishInRequest } from './open-inference.t
 import { inferAnswerOf, inferBody, requestInBody } from './open-inference-rest.ts'
 import { checkDimensions, embeddingsBody, embeddingsOf, wishInBody } from './openai.ts'
 import { Refused } from './refused.ts'
+import { type RerankPorts, rerank, rerankBody } from './rerank.ts'
 import { labelsBody, trafficBody } from './rollout.ts'
 import { wishOf } from './wishes.ts'
 
 export interface InferenceServerPorts extends EmbedPorts {
+  readonly reranking: Pick<RerankPorts, 'reranker' | 'admission'>
   /** What keeps the service from answering; null if nothing does. */
   missing(): string | null
   /** Changes what a model declares of itself, in the folder. */
@@ -74,6 +76,12 @@ export function inferenceServer(ports: InferenceServerPorts): FastifyInstance {
       checkDimensions(models.pick(wish.model, () => said.principal.tenant).loaded.space.dimensions, body.dimensions)
     const done = await embedTexts({ ...said, ...wish }, ports)
     return reply.headers(informing(done)).send(embeddingsOf(done, body))
+  })
+
+  app.post('/v1/rerank', async (request, reply) => {
+    const said = saidBy(request, reply)
+    const answer = await rerank(parsed(rerankBody, request.body), said, { ...ports, ...ports.reranking })
+    return reply.header('x-freshet-model', answer.model).send(answer)
   })
 
   app.get('/v2', async () => serverMetadata)
