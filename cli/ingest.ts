@@ -58,15 +58,16 @@ export function ingest(): Command {
         }
       }
 
-      const summary = { indexed: 0, deleted: 0, unchanged: 0, rejected: 0 }
+      const summary = { indexed: 0, deleted: 0, unchanged: 0, rejected: 0, unconfirmed: 0 }
       await withClient((client) =>
         publishAll(client, changed(), {
-          done({ document, root, item }, rejection) {
+          done({ document, root, item }, ending) {
             const ledger = ledgers.get(root)!
             progress.done(document === null ? 0 : sizeOf(document), 1)
-            if (rejection !== null) {
-              summary.rejected++
-              problems.push({ path: document?.from.path ?? item.id, reason: rejection })
+            if (ending.is !== 'published') {
+              summary[ending.is]++
+              problems.push({ path: document?.from.path ?? item.id, reason: ending.reason })
+              if (ending.is === 'unconfirmed') ledger.doubted(item.id, document?.hash ?? null)
             } else if ('delete' in item) {
               summary.deleted++
               ledger.deleted(item.id)

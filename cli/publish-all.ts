@@ -1,9 +1,11 @@
 import { type Client, FreshetError, type PublishItem } from '../client/client.ts'
 import { systemClock } from '../streams/clock.ts'
 
+/** What became of an item: it can be found (or is gone), or why not. `unconfirmed`: it may have been written or not. */
+export type Ending = { readonly is: 'published' } | { readonly is: 'rejected' | 'unconfirmed'; readonly reason: string }
+
 export interface Publishing<T> {
-  /** The item can be found (or is gone), or why it was rejected. */
-  done(item: T, rejection: string | null): void
+  done(item: T, ending: Ending): void
   /** Called now and then, after some items are done. */
   saved(): void
 }
@@ -30,7 +32,7 @@ export async function publishAll<T extends { readonly item: PublishItem }>(
     const before = sending.flatMap(({ item }) => busy.get(item.id) ?? [])
     const work = Promise.all(before)
       .then(() => publishBatch(client, sending, done))
-      .then(saved)
+      .finally(saved)
       .finally(() => under.delete(work))
     for (const { item } of sending) busy.set(item.id, work)
     under.add(work)
@@ -56,37 +58,62 @@ const BATCH_BYTES_MAX = 256 * 1024
 const JSON_GROWTH = 1.1
 const WAIT_MS = 60_000
 const RETRY_AFTER_MS = 1_000
+/** Publishing what was written already only writes it once more. But what breaks each connection is not to do so for ever. */
+const ATTEMPTS_IN_DOUBT_MAX = 5
 
 async function publishBatch<T extends { readonly item: PublishItem }>(
   client: Client,
   batch: readonly T[],
   done: Publishing<T>['done'],
 ): Promise<void> {
+  const doubts: FreshetError[] = []
   try {
-    const token = await publishInTime(client, batch)
-    const outcomes = new Map<string, string | null>()
+    const token = await publishInTime(client, batch, doubts)
+    const outcomes = new Map<string, Ending>()
     for (const { partition, offset, outcome, reason } of await waitFor(client, token))
-      outcomes.set(`${partition}/${offset}`, outcome === 'rejected' ? (reason ?? 'rejected') : null)
+      outcomes.set(
+        `${partition}/${offset}`,
+        outcome === 'rejected' ? { is: 'rejected', reason: reason ?? 'rejected' } : published,
+      )
     // One document each: then whose the outcome is, is plain. Of several, a rejection is found by publishing them one by one.
-    const rejections = [...outcomes.values()].filter((reason) => reason !== null)
-    if (rejections.length === 0 || batch.length === 1) for (const each of batch) done(each, rejections[0] ?? null)
+    const rejections = [...outcomes.values()].filter(({ is }) => is === 'rejected')
+    if (rejections.length === 0 || batch.length === 1) for (const each of batch) done(each, rejections[0] ?? published)
     else for (const each of batch) await publishBatch(client, [each], done)
   } catch (error) {
-    if (!(error instanceof FreshetError) || (error.code !== 'rejected' && error.code !== 'bad_request')) throw error
-    // All or nothing: the others go through without the one that is refused.
-    if (batch.length === 1) done(batch[0]!, error.message.replace(/^documents\.0 \([^)]*\): /, ''))
-    else for (const each of batch) await publishBatch(client, [each], done)
+    const isRefused = error instanceof FreshetError && (error.code === 'rejected' || error.code === 'bad_request')
+    if (isRefused) {
+      // All or nothing: the others go through without the one that is refused.
+      if (batch.length > 1) for (const each of batch) await publishBatch(client, [each], done)
+      else done(batch[0]!, { is: 'rejected', reason: error.message.replace(/^documents\.0 \([^)]*\): /, '') })
+      return
+    }
+    const last = doubts.at(-1)
+    if (last !== undefined) for (const each of batch) done(each, { is: 'unconfirmed', reason: last.message })
+    // One connection after another has ended with it: others may go through.
+    if (last === undefined || error !== last || last.code !== 'unconfirmed') throw error
   }
 }
 
-/** Over a quota one comes back when one was told to. */
-async function publishInTime(client: Client, batch: readonly { readonly item: PublishItem }[]): Promise<string> {
+const published: Ending = { is: 'published' }
+
+/** Over a quota one comes back when one was told to. What is in doubt is published again, and noted in `doubts`. */
+async function publishInTime(
+  client: Client,
+  batch: readonly { readonly item: PublishItem }[],
+  doubts: FreshetError[],
+): Promise<string> {
   for (;;) {
     try {
-      return (await client.publish(batch.map(({ item }) => item))).token
+      const { token } = await client.publish(batch.map(({ item }) => item))
+      doubts.length = 0
+      return token
     } catch (error) {
-      if (!(error instanceof FreshetError) || error.code !== 'rate_limited') throw error
-      await systemClock.wait(error.retryAfterMs ?? RETRY_AFTER_MS)
+      if (!(error instanceof FreshetError)) throw error
+      const isInDoubt = error.code === 'unconfirmed' || error.code === 'unavailable'
+      if (isInDoubt && doubts.push(error) >= ATTEMPTS_IN_DOUBT_MAX) throw error
+      if (!isInDoubt && error.code !== 'rate_limited') throw error
+      // The client itself waits for its next connection.
+      if (error.code !== 'unconfirmed') await systemClock.wait(error.retryAfterMs ?? RETRY_AFTER_MS)
     }
   }
 }

@@ -19,7 +19,7 @@ export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>,
   )
   const bytes = items.reduce((sum, { item }) => sum + ('text' in item ? item.text.length : 0), 0)
   const progress = ingestProgress(process.stderr, bytes)
-  let rejected = 0
+  const ended = { published: 0, rejected: 0, unconfirmed: 0 }
   async function* each() {
     for (const one of items) {
       if (signal.aborted) return
@@ -29,10 +29,10 @@ export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>,
   try {
     await withClient((client) =>
       publishAll(client, each(), {
-        done({ item }, rejection) {
+        done({ item }, { is }) {
           progress.done(item.text.length, 1)
-          if (rejection !== null) rejected++
-          ledger.published(item.id, '')
+          ended[is]++
+          if (is !== 'unconfirmed') ledger.published(item.id, '')
         },
         saved: () => ledger.save(),
       }),
@@ -42,8 +42,10 @@ export async function ingestReadmes({ dataDir }: Pick<LocalSettings, 'dataDir'>,
     throw error
   }
   progress.close()
+  const { rejected, unconfirmed } = ended
   if (rejected > 0) console.log(`${rejected} of them have no text to speak of and were rejected.`)
-  if (signal.aborted) return
+  if (unconfirmed > 0) console.log(`${unconfirmed} of them may not have been written; the next start sends them again.`)
+  if (signal.aborted || unconfirmed > 0) return
   ledger.published(COMPLETE, '')
   ledger.save()
 }

@@ -95,3 +95,20 @@ test('what is not there any more is gone, but not what a file held that cannot b
 
   assert.deepEqual(gone, ['docs/b.md', 'line-2'])
 })
+
+test('what may have been written or not is neither unchanged in the next run, nor forgotten when its file is gone', (t) => {
+  const dir = dataDir(t)
+  const first = openLedger(dir, '/docs')
+  first.published('a', 'h1')
+  first.published('b', 'h2')
+  first.doubted('a', 'h3 docs/a.jsonl')
+  first.doubted('b', null)
+  first.save()
+
+  const second = openLedger(dir, '/docs')
+
+  assert.ok(!['h1', 'h3 docs/a.jsonl'].includes(second.hashes.get('a')!))
+  assert.notEqual(second.hashes.get('b'), 'h2')
+  assert.deepEqual(goneFrom(second, new Set()), ['a', 'b'])
+  assert.deepEqual(goneFrom(second, new Set(['docs/a.jsonl'])), ['b'])
+})

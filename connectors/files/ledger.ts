@@ -12,6 +12,8 @@ export interface Ledger {
   /** The file was there and could not be read; everything counts as new, and nothing as gone. */
   readonly damaged: boolean
   published(id: string, hash: string): void
+  /** It is not known whether that was written, a hash, or null for a deletion: the next run publishes or deletes it again, whatever the file holds then. */
+  doubted(id: string, hash: string | null): void
   deleted(id: string): void
   /** Writes what is new since the last time. A crash loses at most that. */
   save(): void
@@ -32,13 +34,15 @@ export function openLedger(dataDir: string, root: string): Ledger {
   let unsaved: string[] = []
   let appendable = loaded.lines !== null && loaded.lines <= 2 * hashes.size + 100
   const note = (id: string, hash: string | null) => unsaved.push(`${JSON.stringify([id, hash])}\n`)
+  const published = (id: string, hash: string): void => {
+    hashes.set(id, hash)
+    note(id, hash)
+  }
   return {
     hashes,
     damaged: loaded.damaged,
-    published(id, hash) {
-      hashes.set(id, hash)
-      note(id, hash)
-    },
+    published,
+    doubted: (id, hash) => published(id, `${IN_DOUBT}${hash ?? hashes.get(id) ?? ''}`),
     deleted(id) {
       if (hashes.delete(id)) note(id, null)
     },
@@ -51,6 +55,9 @@ export function openLedger(dataDir: string, root: string): Ledger {
     },
   }
 }
+
+/** Before a hash: then it is that of no document, and still says the file that it is from. */
+const IN_DOUBT = '?'
 
 function writeWhole(path: string, root: string, hashes: ReadonlyMap<string, string>): void {
   mkdirSync(dirname(path), { recursive: true })
