@@ -107,6 +107,8 @@ function print({ roles, kafka, freshness, index }: State): void {
   )
   if (typeof kafka === 'string') console.log(`kafka      ${kafka}`)
   else {
+    for (const { model, collection, state } of kafka.models)
+      console.log(`model      ${state.padEnd(10)} ${model} in ${collection}`)
     for (const { group, topic, lag } of kafka.stages)
       console.log(`lag        ${String(lag).padStart(8)}  ${group} on ${topic}`)
     for (const { name, partitions, offsets } of kafka.topics)

@@ -1,4 +1,12 @@
-import { instanceOf, rolesIn, servingIn } from '../processors/collections.ts'
+import {
+  type ControlRecords,
+  instanceOf,
+  rolesIn,
+  servingIn,
+  spaceKey,
+  spacesKeptIn,
+  statesIn,
+} from '../processors/collections.ts'
 import { indexVectors } from '../processors/index-vectors.ts'
 import { pipeline } from '../processors/pipeline.ts'
 import { catalogue } from '../schemas/topics.ts'
@@ -15,7 +23,31 @@ export async function logStatus(outside: Outside, prefix: string, sources: reado
     topics: await topicRows(outside.broker, prefix, sources),
     stages: await lags(outside, prefix),
     serving: await servingNow(outside, prefix),
+    models: modelRows(await controlNow(outside, prefix), prefix),
   }
+}
+
+export interface ModelRow {
+  /** NAME@VERSION. */
+  readonly model: string
+  readonly space: string
+  readonly collection: string
+  readonly state: string
+}
+
+/** Of the collections that are kept, the model that each is of. */
+function modelRows(decided: ControlRecords, prefix: string): ModelRow[] {
+  return [...spacesKeptIn(decided, { prefix, space: '' })].flatMap((space) => {
+    const known = decided.get(spaceKey(space))?.space
+    if (known == null) return []
+    const states = statesIn(decided, { space })
+    return [...rolesIn(decided, { prefix, space }).values()].map(({ collection, serving }) => ({
+      model: `${known.model}@${known.version}`,
+      space,
+      collection,
+      state: serving ? 'serving' : (states.get(collection)?.state ?? 'following'),
+    }))
+  })
 }
 
 export interface TopicRow {
