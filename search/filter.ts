@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { shownAs } from './shown-as.ts'
 
 /**
  * What a search may be narrowed to: each named attribute must hold. A value alone means equal (or, of a list attribute,
@@ -47,10 +48,18 @@ function level(depth: number): z.ZodType<Filter> {
 
 const COMBINATIONS = new Set(['$and', '$or', '$not'])
 
-export const filterSchema = level(DEPTH_MAX).refine(
-  (filter) => conditionsIn(filter) <= CONDITIONS_MAX,
-  `has more than ${CONDITIONS_MAX} conditions`,
-)
+const whole = level(DEPTH_MAX)
+const TOO_MANY = `has more than ${CONDITIONS_MAX} conditions`
+
+/** Counted before anything is compared: of a megabyte of wrong conditions each would be worded, which took seconds. */
+export const filterSchema = z
+  .custom<Filter>()
+  .superRefine((filter, context) => {
+    if (asksAtLeast(filter, DEPTH_MAX) > CONDITIONS_MAX) return context.addIssue({ code: 'custom', message: TOO_MANY })
+    for (const issue of whole.safeParse(filter).error?.issues ?? [])
+      context.addIssue({ ...issue } as z.core.$ZodRawIssue)
+  })
+  .meta(shownAs(whole))
 
 export type Scalar = z.infer<typeof scalar>
 export type Condition = z.infer<typeof condition>
@@ -70,10 +79,15 @@ export function partsOf({ $and = [], $or = [], $not, ...attributes }: Filter): {
   return { attributes: Object.entries(attributes) as [string, Condition][], and: $and, or: $or, not: $not }
 }
 
-function conditionsIn(filter: Filter): number {
-  const { attributes, and, or, not } = partsOf(filter)
-  const nested = [...and, ...or, ...(not === undefined ? [] : [not])]
-  return nested.reduce((sum, each) => sum + conditionsIn(each), attributes.length)
+/** The conditions of a filter, or of what may be none: whatever is wrong there counts as one. */
+function asksAtLeast(filter: unknown, depth: number): number {
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter) || depth === 0) return 1
+  return Object.entries(filter).reduce((sum, [name, value]) => {
+    if (!COMBINATIONS.has(name)) return sum + 1
+    const nested = name === '$not' ? [value] : value
+    if (!Array.isArray(nested) || nested.length === 0) return sum + 1
+    return nested.reduce((inner, each) => inner + asksAtLeast(each, depth - 1), sum)
+  }, 0)
 }
 
 type Attributes = Readonly<Record<string, unknown>>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { filterSchema } from '../../search/filter.ts'
+import { shownAs } from '../../search/shown-as.ts'
 
 /** Subprotocol `freshet.v1+json`: one schema per message from the client. Unknown fields are refused, so that a typing error is not silence. */
 
@@ -32,7 +33,38 @@ const freshness = z.union([
   }),
 ])
 
-const attribute = z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])
+// Zod notes and words each wrong entry, which of a megabyte of them took a second: here the first one ends it.
+const textsWanted = z.array(z.string())
+const texts = z.custom<string[]>(isTexts, 'is no list of texts').meta(shownAs(textsWanted))
+const numbersWanted = z.array(z.number()).min(1).max(8_192)
+const numbers = z
+  .custom<number[]>(
+    (value) => Array.isArray(value) && value.length >= 1 && value.length <= 8_192 && value.every(Number.isFinite),
+    'is no list of 1 to 8192 numbers',
+  )
+  .meta(shownAs(numbersWanted))
+const attributesWanted = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), textsWanted]))
+const attributes = z
+  .custom<z.infer<typeof attributesWanted>>()
+  .superRefine((value: unknown, context) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return context.addIssue({ code: 'custom', message: 'is no object of attributes' })
+    for (const [name, each] of Object.entries(value)) {
+      // Written into an object it would be another thing than an attribute.
+      const isName = name !== '__proto__'
+      if (isName && isAttribute(each)) continue
+      const message = isName ? 'is no text, number, true, false or list of texts' : 'is not the name of an attribute'
+      return context.addIssue({ code: 'custom', path: [name], message })
+    }
+  })
+  .meta(shownAs(attributesWanted))
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+}
+
+const isAttribute = (value: unknown): boolean =>
+  typeof value === 'string' || Number.isFinite(value) || typeof value === 'boolean' || isTexts(value)
 
 /** A document, as whoever publishes has it. */
 export const put = z.strictObject({
@@ -42,8 +74,8 @@ export const put = z.strictObject({
   contentType: z.string().nullish(),
   url: z.string().nullish(),
   language: z.string().nullish(),
-  attributes: z.record(z.string(), attribute).optional(),
-  acl: z.array(z.string()).nullish(),
+  attributes: attributes.optional(),
+  acl: texts.nullish(),
 })
 const remove = z.strictObject({ id: z.string().min(1), delete: z.literal(true) })
 
@@ -67,7 +99,7 @@ const weight = z.number().min(0).max(1_000)
 const searchFields = {
   query: z.union([
     z.string().min(1).max(LIMITS.queryCharsMax),
-    z.strictObject({ vector: z.array(z.number()).min(1).max(8_192), space: z.string() }),
+    z.strictObject({ vector: numbers, space: z.string() }),
     z.strictObject({ like: z.string().min(3).max(512) }),
   ]),
   k: z.number().int().min(1).max(LIMITS.kMax).default(10),
