@@ -77,7 +77,7 @@ test('the page’s examples are filtered by what npm start declares, and say of 
 test('the codes of errors and of closed connections in the page are those of the code', () => {
   const source = (name: string) => readFileSync(join(root, 'services/query', name), 'utf8')
   const closed = [
-    ...['connection.ts', 'identity.ts', 'query.ts', 'leaving.ts', 'unread.ts']
+    ...['connection.ts', 'pulse.ts', 'identity.ts', 'query.ts', 'leaving.ts', 'unread.ts']
       .map(source)
       .join('\n')
       .matchAll(/\b(?:close|end)\((\d{4}),/g),

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../streams/clock.ts'
 import type { Principal } from '../principal.ts'
-import { asOperationError } from './connection.ts'
 import type { HttpPorts } from './http.ts'
 import { shapeFault } from './json-shape.ts'
+import { asOperationError } from './operating.ts'
 import { clientMessage, faultsIn, OperationError, type SubscribeMessage } from './protocol.ts'
 import { type StandingMessage, subscribe } from './standing/subscribing.ts'
 
