@@ -9,6 +9,7 @@ export const declaredInTests = JSON.stringify({
   n: 'integer',
   number: 'integer',
   place: 'keyword',
+  public: 'boolean',
   tags: 'keyword',
   team: 'keyword',
   tenant: 'keyword',

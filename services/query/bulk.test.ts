@@ -48,6 +48,22 @@ function open({ port }: World, headers: Readonly<Record<string, string>> = {}) {
   return { sending, answered }
 }
 
+test('a line whose attribute has another type is left out, and the answer says once what nothing can be filtered by', async () => {
+  await using world = await openPublishing()
+  const line = (id: string, attributes: object) => `${JSON.stringify({ id, text: 'A text.', attributes })}\n`
+
+  const { told } = await bulk(
+    world,
+    line('a', { year: 2024, colour: 'blue' }) +
+      line('b', { year: '2024', shape: 'round' }) +
+      line('c', { colour: 'red' }),
+  )
+
+  assert.deepEqual([told.written, told.faulty], [2, 1])
+  assert.match(told.faults[0]!.reason, /^attributes\.year: is text \("2024"\) and year is declared as integer/)
+  assert.deepEqual(told.notices, ['attributes.colour: stored, not declared: nothing can be filtered by it'])
+})
+
 test('thousands of lines are written in their order, with one token for all of them', async () => {
   await using world = await openPublishing({ acme: { documentsPerSecond: 1e6 } })
   const ids = Array.from({ length: 5_000 }, (_, i) => `d${i}`)
