@@ -38,12 +38,14 @@ test('a filter of attributes that are not declared, or have another type, is ref
     evaluated() {},
   })
   const filter = { colour: 'blue', year: '2024' }
+  // One that is not refused ends with what it is told first.
+  const stop = new AbortController()
   const following = subscribe(
     clientMessage.parse({ type: 'subscribe', id: '1', query: 'hello', filter }) as SubscribeMessage,
     by,
     { standing, clock, quotas: own.ports.quotas },
-    new AbortController().signal,
-    async () => {},
+    stop.signal,
+    async () => stop.abort(),
   )
 
   await assert.rejects(following, refusal)
