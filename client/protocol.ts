@@ -73,6 +73,8 @@ export interface SearchAnswer {
   readonly stale?: true
   readonly asOf: AsOf
   readonly ms: { readonly embed: number; readonly search: number; readonly rerank?: number; readonly wait?: number }
+  /** With `explain`: the embedding space that answered. */
+  readonly space?: string
   /** Of several pages: the cursor of the one after. */
   readonly next?: string
 }

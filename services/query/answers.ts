@@ -72,6 +72,7 @@ export const searchAnswer = z.strictObject({
     .describe('The index had not reached `after` in time: what it stands for may be missing. Absent: it had.'),
   asOf,
   ms,
+  space: z.string().optional().describe('Of all hits, with `explain`: the embedding space that answered.'),
 })
 export const waitAnswer = z.strictObject({ documents: z.array(outcome), asOf })
 const notices = z

@@ -86,6 +86,7 @@ export async function search(
     ...(next !== null && taken.length > to && { next }),
     ...(isStale && { stale: true as const }),
     asOf,
+    ...(message.explain && { space: serving.space }),
     ms: message.explain ? { ...durations, wait: round(Math.max(0, all - embedMs - ms - rerankMs)) } : durations,
   }
 }

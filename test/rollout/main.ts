@@ -38,6 +38,9 @@ const fillMsMax = 3_600_000
 const phases: Record<string, { seconds: number; searches: number }> = {}
 const faults: string[] = []
 const latencies: number[] = []
+/** Which space answered, by phase. */
+const answers: Record<string, Record<string, number>> = {}
+let present = 'the first model is filled'
 let searches = 0
 let changes = 0
 
@@ -83,6 +86,7 @@ const report = {
   faults: faults.slice(0, 10),
   /** By space, as the query service counts them, with the sampled ones that were asked of both. */
   answered: { [old]: await answeredBy(old), [young]: await answeredBy(young) },
+  answers,
   changes,
   latencyMs: { p50: quantile(0.5, latencies), p99: quantile(0.99, latencies), most: quantile(1, latencies) },
   inSync: audits,
@@ -90,7 +94,13 @@ const report = {
 }
 console.log(JSON.stringify(report, null, 2))
 if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`)
+/** Where only one may answer, the other has answered nobody. */
+const isTold =
+  Object.keys(answers['rollout']!).join() === spaceOfCollection(old, platform.scope.prefix) &&
+  Object.keys(answers['searches on the new model']!).join() === spaceOfCollection(young, platform.scope.prefix) &&
+  Object.keys(answers['searches on the former model']!).join() === spaceOfCollection(old, platform.scope.prefix)
 const isGood =
+  isTold &&
   faults.length === 0 &&
   audits.every((inSync) => inSync) &&
   old !== young &&
@@ -100,6 +110,7 @@ process.exitCode = isGood ? 0 : 1
 
 async function phase(name: string, work: () => Promise<void>): Promise<void> {
   const [began, before] = [performance.now(), searches]
+  present = name
   await work()
   phases[name] = { seconds: Math.round((performance.now() - began) / 1_000), searches: searches - before }
   console.error(`${name}: ${JSON.stringify(phases[name])}`)
@@ -141,7 +152,10 @@ async function searching(client: Client): Promise<void> {
   while (!stopped.signal.aborted) {
     const began = performance.now()
     try {
-      const answer = await client.search({ query: asked[Math.floor(random() * asked.length)]!, k: 10 })
+      const during = present
+      const answer = await client.search({ query: asked[Math.floor(random() * asked.length)]!, k: 10, explain: true })
+      const counts = (answers[during] ??= {})
+      counts[answer.space!] = (counts[answer.space!] ?? 0) + 1
       latencies.push(performance.now() - began)
       if (answer.hits.length === 0) faults.push('a search found nothing')
     } catch (error) {
