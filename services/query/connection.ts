@@ -33,14 +33,6 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     ports.slow(bound)
     ports.log.warn({ bound, unreadBytes: socket.bufferedAmount }, 'a client that does not read is cut off')
   })
-  const identity = new Identity(principal, {
-    identify: ports.identify,
-    clock,
-    close(code, reason) {
-      operations.stopAll()
-      socket.close(code, reason)
-    },
-  })
   const send = (message: object): Promise<void> => unread.send(JSON.stringify(message))
   const refuse = (id: string | undefined, error: OperationError): void => {
     const { code, message, retryable, retryAfterMs } = error
@@ -64,6 +56,15 @@ export function serve(socket: WebSocket, principal: Principal | null, ports: Con
     })
 
   const operations = operating({ send, refuse }, ports)
+  // May close at once, by a credential that is just over.
+  const identity = new Identity(principal, {
+    identify: ports.identify,
+    clock,
+    close(code, reason) {
+      operations.stopAll()
+      socket.close(code, reason)
+    },
+  })
   const pulse = watchPulse(socket, clock)
 
   const receive = (data: RawData, isBinary: boolean): void => {
