@@ -1,5 +1,4 @@
 import { createServer } from 'node:http'
-import { Counter, Gauge, Histogram } from 'prom-client'
 import type { WebSocket } from 'ws'
 import { ensureCollection } from '../../connectors/qdrant/collection.ts'
 import { qdrantSearch } from '../../connectors/qdrant/search.ts'
@@ -25,6 +24,7 @@ import type { Connection, ConnectionPorts } from './connection.ts'
 import { followPresentEpoch } from './freshness-of-epoch.ts'
 import { answerHttp } from './http.ts'
 import { leave } from './leaving.ts'
+import { queryMetrics } from './query-metrics.ts'
 import { followServing } from './serving.ts'
 import { shadowing, shadowMetrics } from './shadow.ts'
 import { standingMetrics } from './standing/standing-metrics.ts'
@@ -112,7 +112,6 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const producer = await platform.broker.producer()
   frame.closing(() => producer.close())
 
-  const registers = [metrics]
   const { attributes } = config
   const standing: StandingSpaces = new StandingSpaces({
     platform,
@@ -126,26 +125,11 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     failed: frame.fail,
   })
   frame.closing(() => standing.close())
-  const seconds = new Histogram({
-    name: 'freshet_operation_seconds',
-    help: 'From a message to its result, done or error.',
-    labelNames: ['type', 'code'],
-    registers,
-    buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
-  })
-  const refused = new Counter({
-    name: 'freshet_upgrades_refused_total',
-    help: 'WebSocket upgrades that were refused.',
-    labelNames: ['status'],
-    registers,
-  })
-  const slow = new Counter({
-    name: 'freshet_slow_readers_total',
-    help: 'WebSockets that were closed since the client did not read: too many bytes, or too many seconds.',
-    labelNames: ['bound'],
-    registers,
-  })
   const connections = new Map<WebSocket, Connection>()
+  const { ended, slow, refused } = queryMetrics(metrics, {
+    unread: () => [...connections.keys()].map(({ bufferedAmount }) => bufferedAmount),
+    asOf: () => freshness.asOf(collection()),
+  })
   const callers = followCallers(config, control, (isNotGood, { code, reason }) => {
     for (const connection of connections.values())
       if (connection.principal !== null && isNotGood(connection.principal)) connection.revoke(code, reason)
@@ -163,43 +147,15 @@ export async function runQuery(config: QueryConfig): Promise<void> {
     platform,
     partitions: config.partitions,
     log,
-    ended: (type, code, ms) => seconds.observe({ type, code }, ms / 1_000),
-    slow: (bound) => slow.inc({ bound }),
+    ended,
+    slow,
     standing,
     clock: systemClock,
     identify: callers.identify,
     take: callers.take,
     quotas: callers.quotas,
   }
-  const upgrade = acceptSockets(callers, ports, connections, (status) => refused.inc({ status }))
-  new Gauge({
-    name: 'freshet_connections',
-    help: 'Open WebSockets.',
-    registers,
-    collect() {
-      this.set(connections.size)
-    },
-  })
-  new Gauge({
-    name: 'freshet_unread_bytes',
-    help: 'What waits in this process for its clients to read.',
-    registers,
-    collect() {
-      this.set([...connections.keys()].reduce((sum, { bufferedAmount }) => sum + bufferedAmount, 0))
-    },
-  })
-  new Gauge({
-    name: 'freshet_staleness_seconds',
-    help: 'How stale the worst partition of the index is.',
-    labelNames: ['stage'],
-    registers,
-    collect() {
-      const { staleMs, ingestStaleMs } = freshness.asOf(collection())
-      this.set({ stage: 'index' }, staleMs / 1_000)
-      this.set({ stage: 'ingest' }, ingestStaleMs / 1_000)
-    },
-  })
-
+  const upgrade = acceptSockets(callers, ports, connections, refused)
   const server = createServer({ requestTimeout: BULK_MS_MAX }, answerHttp({ ...ports, callers, missing: () => state }))
   server.on('upgrade', upgrade)
   await new Promise<void>((resolve, reject) => {
