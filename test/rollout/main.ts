@@ -64,9 +64,9 @@ try {
   await phase('canary', () => freshet('models', 'canary', '--percent', '50', '--by', 'subject'))
   await phase('promote', () => freshet('models', 'promote'))
   young = await platform.serving()
-  await phase('searches on the new model', () => moreSearches(0.5))
+  await phase('searches on the new model', () => moreSearches(0.3))
   await phase('rollback', () => freshet('models', 'rollback'))
-  await phase('searches on the former model', () => moreSearches(1))
+  await phase('searches on the former model', () => moreSearches(0.3))
 } finally {
   stopped.abort()
   await Promise.all(flows)
@@ -96,9 +96,9 @@ console.log(JSON.stringify(report, null, 2))
 if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`)
 /** Where only one may answer, the other has answered nobody. */
 const isTold =
-  Object.keys(answers['rollout']!).join() === spaceOfCollection(old, platform.scope.prefix) &&
-  Object.keys(answers['searches on the new model']!).join() === spaceOfCollection(young, platform.scope.prefix) &&
-  Object.keys(answers['searches on the former model']!).join() === spaceOfCollection(old, platform.scope.prefix)
+  Object.keys(answers.rollout ?? {}).join() === spaceOfCollection(old, platform.scope.prefix) &&
+  Object.keys(answers['searches on the new model'] ?? {}).join() === spaceOfCollection(young, platform.scope.prefix) &&
+  Object.keys(answers['searches on the former model'] ?? {}).join() === spaceOfCollection(old, platform.scope.prefix)
 const isGood =
   isTold &&
   faults.length === 0 &&
@@ -154,7 +154,8 @@ async function searching(client: Client): Promise<void> {
     try {
       const during = present
       const answer = await client.search({ query: asked[Math.floor(random() * asked.length)]!, k: 10, explain: true })
-      const counts = (answers[during] ??= {})
+      answers[during] ??= {}
+      const counts = answers[during]
       counts[answer.space!] = (counts[answer.space!] ?? 0) + 1
       latencies.push(performance.now() - began)
       if (answer.hits.length === 0) faults.push('a search found nothing')
@@ -165,7 +166,8 @@ async function searching(client: Client): Promise<void> {
   }
 }
 
+/** Beside those that there were before. */
 async function moreSearches(share: number): Promise<void> {
-  const wanted = Number(values.searches) * share
+  const wanted = searches + Number(values.searches) * share
   await until('enough searches', () => searches >= wanted || `${searches} of ${wanted}`, fillMsMax, 250)
 }
