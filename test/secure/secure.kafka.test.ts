@@ -295,6 +295,7 @@ test('nor do those that the platform runs with: not in the log of any part, its 
     secure.ports.queryMetrics,
     secure.ports.gatewayMetrics,
     secure.ports.adminMetrics,
+    secure.ports.inferenceMetrics,
   ])
     for (const page of ['metrics', 'health/ready'])
       pages.push([`${port}/${page}`, await (await fetch(`http://127.0.0.1:${port}/${page}`)).text()])
@@ -319,7 +320,7 @@ test('nor do those that the platform runs with: not in the log of any part, its 
   assert.deepEqual(leaks, [])
   assert.deepEqual(
     said.map(([name]) => name).sort(),
-    ['admin.log', 'gateway.log', 'kafka.log', 'qdrant.log', 'query.log', 'registry.log', 'worker.log'].sort(),
+    ['admin', 'gateway', 'inference', 'kafka', 'qdrant', 'query', 'registry', 'worker'].map((part) => `${part}.log`),
   )
   assert.ok(pages.filter(([name]) => name === nameIn(LIVE, actions)).some(([, text]) => text.includes('the test')))
 })
