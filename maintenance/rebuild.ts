@@ -1,6 +1,7 @@
 import { collectionOf, generationOf } from '../processors/collections.ts'
 import type { CollectionState, Progress } from '../schemas/records.ts'
 import type { Scope } from '../streams/topic.ts'
+import type { CommonStep, WaitStep } from './step-loop.ts'
 
 /** What is to be reached: a new collection serves; the one before serves again; what does not serve is removed; a candidate is removed. */
 export type Goal = 'rebuild' | 'rollback' | 'retire' | 'abort'
@@ -24,18 +25,10 @@ export interface Facts {
 }
 
 export type Step =
-  /** Writes what a collection is kept for. */
-  | { readonly do: 'declare'; readonly collection: string; readonly state: CollectionState; readonly say: string }
+  | CommonStep
+  | WaitStep<{ readonly filling?: Filling }>
   /** Writes the serving record: the switch. */
   | { readonly do: 'serve'; readonly collection: string; readonly say: string }
-  | { readonly do: 'wait'; readonly say: string; readonly filling?: Filling }
-  /** Compares with `documents` and repairs; where nothing is left to repair, writes `verified`. */
-  | { readonly do: 'verify'; readonly collection: string; readonly verified: CollectionState; readonly say: string }
-  /** Deletes the collection from Qdrant, and what it has published. */
-  | { readonly do: 'remove'; readonly collection: string; readonly say: string }
-  | { readonly do: 'done'; readonly say: string }
-  /** What was asked for cannot be done from here; says what can. */
-  | { readonly do: 'refuse'; readonly say: string }
 
 /** Records of `vectors` that a candidate has applied, and all. */
 export interface Filling {

@@ -1,5 +1,6 @@
 import { collectionOf, generationOf, type Place, spaceOfCollection } from '../processors/collections.ts'
 import type { Canary, CollectionState, Progress, SpaceModel } from '../schemas/records.ts'
+import type { CommonStep, WaitStep } from './step-loop.ts'
 
 /** What is to be reached with a model: its space filled and following, asked by some, asked by all, not asked any more, gone. */
 export type RolloutGoal =
@@ -29,9 +30,10 @@ export interface RolloutFacts {
 }
 
 export type RolloutStep =
+  | CommonStep
+  | WaitStep<{ readonly lag?: Lag }>
   /** Writes down which model a space is of. */
   | { readonly do: 'know'; readonly space: string; readonly model: SpaceModel; readonly say: string }
-  | { readonly do: 'declare'; readonly collection: string; readonly state: CollectionState; readonly say: string }
   /** Writes the serving record: who answers, and who answers some. */
   | {
       readonly do: 'serve'
@@ -40,12 +42,6 @@ export type RolloutStep =
       readonly canary: Canary | null
       readonly say: string
     }
-  | { readonly do: 'wait'; readonly say: string; readonly lag?: Lag }
-  /** Compares with `documents` and repairs; where nothing is left to repair, writes `verified`. */
-  | { readonly do: 'verify'; readonly collection: string; readonly verified: CollectionState; readonly say: string }
-  | { readonly do: 'remove'; readonly collection: string; readonly say: string }
-  | { readonly do: 'done'; readonly say: string }
-  | { readonly do: 'refuse'; readonly say: string }
 
 /** Positions of `documents` that a collection does not have yet, and all. */
 export interface Lag {

@@ -5,28 +5,18 @@ import { audit } from '../maintenance/audit.ts'
 import type { Facts } from '../maintenance/rebuild.ts'
 import type { RebuildWorld } from '../maintenance/rebuild-loop.ts'
 import { candidateIn as rolledOutIn } from '../maintenance/rollout.ts'
-import {
-  allStatesIn,
-  collectionKey,
-  generationOf,
-  servingIn,
-  servingKey,
-  spaceKey,
-  statesIn,
-} from '../processors/collections.ts'
+import { allStatesIn, generationOf, servingIn, servingKey, spaceKey, statesIn } from '../processors/collections.ts'
 import type { IndexContents } from '../processors/index-contents.ts'
-import type { Control, Progress, Redo } from '../schemas/records.ts'
-import { control, documents, progress, redo, vectors } from '../schemas/topics.ts'
+import type { Redo } from '../schemas/records.ts'
+import { redo, vectors } from '../schemas/topics.ts'
 import type { Broker, NewRecord } from '../streams/broker.ts'
 import { systemClock } from '../streams/clock.ts'
-import { Fatal } from '../streams/errors.ts'
-import { partitionOf } from '../streams/partitioner.ts'
 import type { Serde } from '../streams/serde.ts'
-import { openTable } from '../streams/table.ts'
-import { nameIn, type Scope } from '../streams/topic.ts'
+import type { Scope } from '../streams/topic.ts'
 import type { PlatformConfig } from './config.ts'
 import { controlNow } from './control-now.ts'
-import { checkEpoch, openEpochs } from './epoch.ts'
+import { openDeciding } from './deciding.ts'
+import { checkEpoch } from './epoch.ts'
 import { openOutside } from './outside.ts'
 
 /** The world of a rebuild, of the space that answers: `control` and `progress`, followed, and Qdrant. */
@@ -47,47 +37,19 @@ export async function openRebuilding(config: PlatformConfig, configured: Space):
   const { space } = servingIn(decided, { prefix: config.topicPrefix, space: configured.id })
   const scope: Scope = { prefix: config.topicPrefix, space }
   const dimensions = decided.get(spaceKey(space))?.space?.dimensions ?? configured.dimensions
-  const serde = outside.serde(scope)
-  const present = new Set((await broker.admin.topics()).map(({ name }) => name))
-  const missing = [control, progress, redo, vectors]
-    .map((topic) => nameIn(scope, topic))
-    .find((name) => !present.has(name))
-  if (missing !== undefined) throw new Fatal(`topic ${missing} does not exist; start a worker, which creates it`)
-  await serde.register([control, progress, redo, documents])
-  const epochs = await openEpochs(broker, serde, scope)
-  await epochs.check()
-  const qdrant = outside.qdrant()
-  let failure: Error | null = null
-  const shared = { broker, serde, scope, failed: (error: Error) => (failure = error) }
-  const controlTable = await outside.control(scope, shared)
-  const progressTable = await openTable(progress, shared)
-  const producer = await broker.producer()
-
-  const write = async (key: string, record: Partial<Control>): Promise<void> => {
-    const value = serde.encode(control, record)
-    const partition = partitionOf(key, control.partitions as number)
-    await producer.send([{ topic: nameIn(scope, control), partition, key, value }])
-  }
+  const deciding = await openDeciding(outside, scope, vectors)
+  const { serde, epochs, producer, qdrant, write, known, declare, remove, wait, close } = deciding
 
   const facts = async (): Promise<Facts> => {
-    const [listed, offsets] = await Promise.all([
-      qdrant.read('collections', (options) => qdrant.collections.list({}, options)),
-      broker.admin.offsets(nameIn(scope, vectors)),
-      controlTable.sync(),
-      progressTable.sync(),
-    ])
-    if (failure !== null) throw failure
-    const decided = new Map(controlTable.entries())
+    const { decided, ...present } = await known((collection) => generationOf(collection, scope) !== null)
+    const serving = servingIn(decided, scope)
     return {
+      ...present,
       scope,
-      serving: servingIn(decided, scope).collection,
-      servingSince: controlTable.get(servingKey)?.serving?.since ?? null,
+      serving: serving.collection,
+      servingSince: decided.get(servingKey)?.serving?.since ?? null,
       states: statesIn(decided, scope),
-      present: new Set(listed.collections.map(({ name }) => name).filter((name) => generationOf(name, scope) !== null)),
-      ends: offsets.toSorted((a, b) => a.partition - b.partition).map(({ end }) => end),
-      progress: progressIn(progressTable.entries(), scope),
-      rolledOut: rolledOutIn({ serving: servingIn(decided, scope), states: allStatesIn(decided) }),
-      now: Date.now(),
+      rolledOut: rolledOutIn({ serving, states: allStatesIn(decided) }),
     }
   }
 
@@ -96,22 +58,9 @@ export async function openRebuilding(config: PlatformConfig, configured: Space):
     serde,
     scope,
     facts,
-    declare: (collection, state) => write(collectionKey(collection), { collection: state }),
+    declare,
     serve: (collection) => write(servingKey, { serving: { space, collection, since: Date.now(), canary: null } }),
-    async remove(collection) {
-      const exists = await qdrant.read('collectionExists', (options) =>
-        qdrant.collections.collectionExists({ collectionName: collection }, options),
-      )
-      if (exists.result?.exists === true)
-        await qdrant.write('the removal of a collection', (options) =>
-          qdrant.collections.delete({ collectionName: collection }, options),
-        )
-      const keys = Array.from(progressTable.entries(), ([key]) => key).filter(
-        (key) => key.slice(0, key.lastIndexOf('/')) === collection,
-      )
-      const topic = nameIn(scope, progress)
-      await producer.send(keys.map((key): NewRecord => ({ topic, partition: 0, key, value: null })))
-    },
+    remove,
     async verify(collection, signal) {
       const { serving, ends } = await facts()
       const { epoch } = epochs
@@ -131,23 +80,10 @@ export async function openRebuilding(config: PlatformConfig, configured: Space):
         { repair: true, signal },
       )
     },
-    wait: (ms, signal) => systemClock.wait(ms, signal),
+    wait,
     count: async () => qdrantSearch(qdrant, { collection: (await facts()).serving, space, dimensions }).count(),
-    async close() {
-      await Promise.all([controlTable.close(), progressTable.close(), producer.close(), epochs.close()])
-      await broker.close()
-    },
+    close,
   }
-}
-
-function progressIn(records: Iterable<readonly [string, Progress]>, scope: Scope): Map<string, Map<number, Progress>> {
-  const found = new Map<string, Map<number, Progress>>()
-  for (const [, value] of records) {
-    if (generationOf(value.collection, scope) === null) continue
-    const own = found.get(value.collection) ?? new Map<number, Progress>()
-    found.set(value.collection, own.set(value.partition, value))
-  }
-  return found
 }
 
 /** What is derived again must be newer than what the collection that serves has, too, or the embed stage has nothing to do. */
