@@ -1,5 +1,5 @@
-import { accessSync, constants } from 'node:fs'
 import { z } from 'zod'
+import { unreadableFaults } from './readable-files.ts'
 import { SECRET, secretSetting } from './secret.ts'
 
 /** An address that shows up in messages, so it holds nothing that is secret. */
@@ -88,19 +88,8 @@ export function credentialFaults(config: CredentialConfig, variableOf: (name: st
   if (config.registryUsername !== undefined) missing('registryPassword', 'registryUsername is')
   if (config.registryPassword !== undefined) missing('registryUsername', 'registryPassword is')
   if (config.registryToken !== undefined) needless('registryUsername', 'registryToken is too', 'choose one')
-  for (const name of ['kafkaCa', 'kafkaCert', 'kafkaKey', 'registryCa', 'qdrantCa'] as const) {
-    const path = config[name]
-    if (path !== undefined && !isReadable(path))
-      faults.push(`${name} from ${variableOf(name)} is ${JSON.stringify(path)}: this file cannot be read`)
-  }
-  return faults
-}
-
-function isReadable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK)
-    return true
-  } catch {
-    return false
-  }
+  return [
+    ...faults,
+    ...unreadableFaults(['kafkaCa', 'kafkaCert', 'kafkaKey', 'registryCa', 'qdrantCa'], config, variableOf),
+  ]
 }

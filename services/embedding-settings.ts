@@ -1,6 +1,6 @@
-import { accessSync, constants } from 'node:fs'
 import { z } from 'zod'
 import { addressSetting } from './credential-settings.ts'
+import { unreadableFaults } from './readable-files.ts'
 import { SECRET, secretSetting } from './secret.ts'
 
 const count = z.coerce.number().int().min(1)
@@ -143,19 +143,5 @@ export function embeddingFaults(config: EmbeddingConfig, variableOf: (name: stri
     faults.push(
       `embeddingDimensionsAsked is on, and embeddingBackend is ${backend}, which has no choice; set ${variableOf('embeddingDimensionsAsked')} to off`,
     )
-  for (const name of ['embeddingTokenizer', 'embeddingCa'] as const) {
-    const path = config[name]
-    if (path !== undefined && !isReadable(path))
-      faults.push(`${name} from ${variableOf(name)} is ${JSON.stringify(path)}: this file cannot be read`)
-  }
-  return faults
-}
-
-function isReadable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK)
-    return true
-  } catch {
-    return false
-  }
+  return [...faults, ...unreadableFaults(['embeddingTokenizer', 'embeddingCa'], config, variableOf)]
 }

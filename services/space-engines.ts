@@ -94,13 +94,14 @@ export function followSpaceEngines({
     }
   }
   const look = (): void => {
-    for (const space of spacesKeptIn(records(), scope)) {
+    const kept = spacesKeptIn(records(), scope)
+    for (const space of kept) {
       if (engines.has(space) || opening.has(space)) continue
       opening.add(space)
       void open(space).finally(() => opening.delete(space))
     }
     for (const [space, engine] of engines) {
-      if (isKept(space)) continue
+      if (kept.has(space)) continue
       engines.delete(space)
       tell()
       log.info({ space }, 'this space is not kept any more')

@@ -11,6 +11,7 @@ import { Retry, reasonOf } from '../../streams/errors.ts'
 import type { Low } from '../../streams/low.ts'
 import type { Runner, Runtime } from '../../streams/runner.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
+import { aborted } from './aborted.ts'
 import type { Followed } from './followed.ts'
 import { named, statesOf } from './instances.ts'
 
@@ -169,12 +170,6 @@ function keep(
     },
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<null> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve(null)
-    signal.addEventListener('abort', () => resolve(null))
-  })
 
 const AGAIN_MS = 200
 const AGAIN_MS_MAX = 5_000

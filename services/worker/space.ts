@@ -20,6 +20,7 @@ import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
 import type { WorkerConfig } from '../config.ts'
 import { describeModel, type ModelVersion } from '../engine.ts'
 import { orWait, type Platform } from '../platform.ts'
+import { aborted } from './aborted.ts'
 import { type Collections, type CollectionsOptions, keepCollections } from './collections.ts'
 import type { Followed } from './followed.ts'
 import { knownInServing } from './known-in-serving.ts'
@@ -205,12 +206,6 @@ async function begin(
     throw error
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<null> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve(null)
-    signal.addEventListener('abort', () => resolve(null))
-  })
 
 const AGAIN_MS = 250
 const AGAIN_MS_MAX = 15_000
