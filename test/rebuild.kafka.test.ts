@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import type { Client } from '../client/client.ts'
 import { reasonOf } from '../streams/errors.ts'
 import { atRest } from './at-rest.ts'
+import { collectionsOf, completes, killedAt, replaced } from './killed-command.ts'
 import { openLoad } from './load.ts'
 import type { Answer } from './oracle/answers.ts'
 import { judge } from './oracle/judge.ts'
 import { worldOf } from './oracle/platform-world.ts'
 import { answerOf } from './oracle/reader.ts'
-import { openPlatform, type Platform, type Role } from './platform.ts'
-import { until } from './until.ts'
+import { openPlatform, type Platform } from './platform.ts'
 
 const seed = Number(process.env.FRESHET_SEED ?? 20261124)
 
@@ -36,7 +36,10 @@ test(`a rebuild that is killed at each step, with its workers, goes on, and no r
   const flow = load.flow(15)
   let forward = 0
   const switched = async (): Promise<string[]> => {
-    for (const { says, killsWorker } of steps) await killedAt(says, killsWorker ? workers : null, platform)
+    for (const { says, killsWorker } of steps) {
+      await killedAt(says, ['rebuild', '--yes'], platform)
+      if (killsWorker) await replaced(workers, platform)
+    }
     await completes(platform, 'rebuild', '--yes')
     const second = await platform.serving()
     forward = readers.answers.length
@@ -73,38 +76,6 @@ test(`a rebuild that is killed at each step, with its workers, goes on, and no r
   assert.ok(forward > 50 && readers.waited > 5, `${forward} searches and ${readers.waited} waits are too few`)
   t.diagnostic(`${JSON.stringify(counts)}, ${readers.waited} searches for what was published just before`)
 })
-
-/** A machine that does other things too may need this long to begin and to come to the next step. */
-const STEP_MS_MAX = 120_000
-
-/** Begins, or goes on, and is killed as soon as it says this. */
-async function killedAt(says: string, workers: Role[] | null, platform: Platform): Promise<void> {
-  const command = platform.freshet('rebuild', '--yes')
-  let ended: string | null = null
-  void command.ended.then((how) => (ended = how))
-  await until(
-    `the rebuild says ${says}`,
-    () => {
-      if (ended !== null && !command.log().includes(says)) throw new Error(`it ${ended} before:\n${command.log()}`)
-      return command.log().includes(says) || `last said: ${command.log().slice(-300)}`
-    },
-    STEP_MS_MAX,
-  )
-  await command.kill('SIGKILL')
-  if (workers === null) return
-  await workers.shift()!.kill('SIGKILL')
-  workers.push(await platform.worker())
-}
-
-async function completes(platform: Platform, ...args: readonly string[]): Promise<void> {
-  const command = platform.freshet(...args)
-  assert.equal(await command.ended, 'ended with exit code 0', command.log())
-}
-
-async function collectionsOf({ qdrant, scope }: Platform): Promise<string[]> {
-  const { collections } = await qdrant.collections.list({}, { timeoutMs: 5_000 })
-  return collections.map(({ name }) => name).filter((name) => name.startsWith(scope.prefix))
-}
 
 interface Readers {
   readonly answers: readonly Answer[]

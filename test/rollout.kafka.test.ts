@@ -6,9 +6,9 @@ import type { Receipt } from '../schemas/records.ts'
 import { indexed, vectors } from '../schemas/topics.ts'
 import { nameIn } from '../streams/topic.ts'
 import { atRest } from './at-rest.ts'
+import { collectionsOf, completes, killedAt, replaced } from './killed-command.ts'
 import { openLoad } from './load.ts'
-import { openPlatform, type Platform, type Role } from './platform.ts'
-import { until } from './until.ts'
+import { openPlatform, type Platform } from './platform.ts'
 
 const seed = Number(process.env.FRESHET_SEED ?? 20261124)
 const rollout = ['models', 'rollout', 'hash@2']
@@ -32,7 +32,10 @@ test(`a rollout that is killed at each step, with its workers, goes on; both col
 
   const flow = load.flow(10)
   const killed = async (): Promise<void> => {
-    for (const { command, says, worker } of kills) await killedAt(says, command, worker ? workers : null, platform)
+    for (const { command, says, worker } of kills) {
+      await killedAt(says, command, platform)
+      if (worker) await replaced(workers, platform)
+    }
     await completes(platform, ...rollout)
     await completes(platform, 'models', 'canary', '--percent', '5')
     await completes(platform, 'models', 'promote')
@@ -61,47 +64,11 @@ test(`a rollout that is killed at each step, with its workers, goes on; both col
   t.diagnostic(`${load.sent.length} records, ${(await receiptsOf(platform)).length} receipts`)
 })
 
-const STEP_MS_MAX = 120_000
-
-async function killedAt(
-  says: string,
-  args: readonly string[],
-  workers: Role[] | null,
-  platform: Platform,
-): Promise<void> {
-  const command = platform.freshet(...args)
-  let ended: string | null = null
-  void command.ended.then((how) => (ended = how))
-  await until(
-    `${args.join(' ')} says ${says}`,
-    () => {
-      if (command.log().includes(says)) return true
-      if (ended !== null) throw new Error(`it ${ended} before it said ${says}:\n${command.log()}`)
-      return `last said: ${command.log().slice(-300)}`
-    },
-    STEP_MS_MAX,
-  )
-  await command.kill('SIGKILL')
-  if (workers === null) return
-  await workers.shift()!.kill('SIGKILL')
-  workers.push(await platform.worker())
-}
-
-async function completes(platform: Platform, ...args: readonly string[]): Promise<void> {
-  const command = platform.freshet(...args)
-  assert.equal(await command.ended, 'ended with exit code 0', command.log())
-}
-
 /** All that is in `inbox` and `documents` is in the collection that answers. */
 const settled = (platform: Platform, collection: string): Promise<void> => atRest({ ...platform, collection })
 
 async function inSync(platform: Platform, ...collections: readonly string[]): Promise<void> {
   for (const collection of collections) await completes(platform, 'audit', '--collection', collection)
-}
-
-async function collectionsOf({ qdrant, scope }: Platform): Promise<string[]> {
-  const { collections } = await qdrant.collections.list({}, { timeoutMs: 5_000 })
-  return collections.map(({ name }) => name).filter((name) => name.startsWith(scope.prefix))
 }
 
 /** Positions of `documents` that some space has made vectors of, and that have no receipt. */

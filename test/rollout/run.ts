@@ -10,6 +10,7 @@ import { firstCollection } from '../../processors/collections.ts'
 import { quantile } from '../../search/judgement.ts'
 import { reasonOf } from '../../streams/errors.ts'
 import { atRest } from '../at-rest.ts'
+import { killedAt } from '../killed-command.ts'
 import { openPlatform, type Platform, signed } from '../platform.ts'
 import { random as randomOf } from '../random.ts'
 import { until } from '../until.ts'
@@ -242,22 +243,6 @@ async function compare(texts: Parameters<typeof questions>[0], dataDir: string, 
   } catch {
     return log.slice(-2_000)
   }
-}
-
-async function killedAt(says: string, args: readonly string[], platform: Platform): Promise<void> {
-  const command = platform.freshet(...args)
-  let ended: string | null = null
-  void command.ended.then((how) => (ended = how))
-  await until(
-    `${args.join(' ')} says ${says}`,
-    () => {
-      if (command.log().includes(says)) return true
-      if (ended !== null) throw new Error(`it ${ended} before it said ${says}:\n${command.log()}`)
-      return `last said: ${command.log().slice(-300)}`
-    },
-    120_000,
-  )
-  await command.kill('SIGKILL')
 }
 
 /** What a command says before a step. */
