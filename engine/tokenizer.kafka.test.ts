@@ -7,7 +7,7 @@ import { modelsDir } from './models.fixture.ts'
 import { split } from './splitting.ts'
 import { createTokenizer } from './tokenizer.ts'
 
-const tokenizer = createTokenizer(await readFile(join(modelsDir, 'all-minilm-l6-v2-q', 'tokenizer.json'), 'utf8'))
+const tokenizer = createTokenizer(await readFile(join(modelsDir, 'all-minilm-l6-v2-q', '1', 'tokenizer.json'), 'utf8'))
 
 test('words are found at their place in UTF-16, after emoji and rare ideographs too', async () => {
   const text = '😀 kafka 𠀀𠀁 e\u0301te \ud800 offsets'

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { type Client, FreshetError } from '../../client/client.ts'
 import { DocumentForm } from './document-form.tsx'
 import { type Draft, draftOf, type Own } from './draft.ts'
@@ -51,7 +51,8 @@ export function Workbench({ client, refused }: { client: Client; refused: (why: 
     }
   }, [client, query, wish.mode, wish.k, wish.filter, wish.live, wish.live ? 0 : edition])
 
-  useEffect(() => {
+  // With the page itself, not after it is painted: who sees the field may press the key at once.
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       const inField = event.target instanceof Element && event.target.matches('input, textarea, select')
       if (event.key !== '/' || inField || event.ctrlKey || event.metaKey || event.altKey) return
