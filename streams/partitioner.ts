@@ -1,7 +1,7 @@
 /**
  * The published partitioner: murmur2 of the key's UTF-8 bytes, sign bit cleared, modulo the number of partitions, as Kafka's
  * Java client does by default. librdkafka's default (CRC32) puts the same key elsewhere; set `partitioner=murmur2_random` there.
- * Source: org.apache.kafka.common.utils.Utils.murmur2; vectors in partitioner.test.ts.
+ * Source: org.apache.kafka.common.utils.Utils.murmur2; vectors in docs/examples/partitioner-vectors.json.
  */
 export function partitionOf(key: string | Buffer, partitions: number): number {
   const bytes = typeof key === 'string' ? Buffer.from(key, 'utf8') : key
