@@ -5,6 +5,8 @@ import { systemClock } from '../streams/clock.ts'
 export type Ending = { readonly is: 'published' } | { readonly is: 'rejected' | 'unconfirmed'; readonly reason: string }
 
 export interface Publishing<T> {
+  /** Called before items are published for the first time: what happens to them then may never be known. */
+  sending?(): void
   done(item: T, ending: Ending): void
   /** Called now and then, after some items are done. */
   saved(): void
@@ -12,34 +14,47 @@ export interface Publishing<T> {
 
 /**
  * Publishes all items in batches, several under way at once, and resolves when each can be found. Items of one id stay in
- * order: a batch holds an id once, and the next batch with it waits.
+ * order: a batch holds an id once, and the next batch with it waits. A batch that is not full goes when no item comes for a moment.
  */
 export async function publishAll<T extends { readonly item: PublishItem }>(
   client: Client,
   items: AsyncIterable<T>,
-  { done, saved }: Publishing<T>,
+  { done, saved, sending }: Publishing<T>,
 ): Promise<void> {
   const under = new Set<Promise<void>>()
   const busy = new Map<string, Promise<void>>()
+  const failed = deferred()
   let batch: T[] = []
   let bytes = 0
 
   const send = async (): Promise<void> => {
-    const sending = batch
-    if (sending.length === 0) return
+    const sent = batch
+    if (sent.length === 0) return
     batch = []
     bytes = 0
-    const before = sending.flatMap(({ item }) => busy.get(item.id) ?? [])
+    sending?.()
+    const before = sent.flatMap(({ item }) => busy.get(item.id) ?? [])
     const work = Promise.all(before)
-      .then(() => publishBatch(client, sending, done))
+      .then(() => publishBatch(client, sent, done))
       .finally(saved)
-      .finally(() => under.delete(work))
-    for (const { item } of sending) busy.set(item.id, work)
+      .finally(() => {
+        under.delete(work)
+        for (const { item } of sent) if (busy.get(item.id) === work) busy.delete(item.id)
+      })
+    work.catch(failed.reject)
+    for (const { item } of sent) busy.set(item.id, work)
     under.add(work)
-    if (under.size >= BATCHES_UNDER_WAY_MAX) await Promise.race(under)
+    if (under.size >= BATCHES_UNDER_WAY_MAX) await Promise.race([failed.promise, ...under])
   }
 
-  for await (const each of items) {
+  const iterator = items[Symbol.asyncIterator]()
+  for (;;) {
+    const coming = iterator.next()
+    const next = await Promise.race([failed.promise, batch.length > 0 ? soon(coming) : coming])
+    if (next === null) await send()
+    const result = next ?? (await Promise.race([failed.promise, coming]))
+    if (result.done) break
+    const each = result.value
     const size = 'text' in each.item ? Buffer.byteLength(each.item.text) * JSON_GROWTH : 0
     const twice = batch.some(({ item }) => item.id === each.item.id)
     if (twice || batch.length >= BATCH_ITEMS_MAX || (batch.length > 0 && bytes + size > BATCH_BYTES_MAX)) await send()
@@ -50,12 +65,32 @@ export async function publishAll<T extends { readonly item: PublishItem }>(
   await Promise.all(under)
 }
 
+/** What comes, or null if it does not within a moment. */
+function soon<R>(coming: Promise<R>): Promise<R | null> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(null), LINGER_MS)
+    coming.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+/** Rejects with the first failure; nobody need wait for it. */
+function deferred(): { promise: Promise<never>; reject: (error: unknown) => void } {
+  let reject: (error: unknown) => void = () => {}
+  const promise = new Promise<never>((_, reject_) => {
+    reject = reject_
+  })
+  promise.catch(() => {})
+  return { promise, reject }
+}
+
 // Small batches, so that progress is seen, and enough of them for the stages to have work.
 const BATCHES_UNDER_WAY_MAX = 16
 const BATCH_ITEMS_MAX = 8
 const BATCH_BYTES_MAX = 256 * 1024
 /** Quotes and line breaks take two bytes in JSON. */
 const JSON_GROWTH = 1.1
+/** Of a stream that pauses, what has come is not to wait for the rest. */
+const LINGER_MS = 100
 const WAIT_MS = 60_000
 const RETRY_AFTER_MS = 1_000
 /** Publishing what was written already only writes it once more. But what breaks each connection is not to do so for ever. */

@@ -15,22 +15,27 @@ export interface Ledger {
   /** It is not known whether that was written, a hash, or null for a deletion: the next run publishes or deletes it again, whatever the file holds then. */
   doubted(id: string, hash: string | null): void
   deleted(id: string): void
+  /** What the source said of itself when all of it was published, like an ETag; null: nothing that is known. */
+  readonly state: unknown
+  /** Saved only behind the documents that it stands for: a run that is killed asks for them again. */
+  setState(state: unknown): void
   /** Writes what is new since the last time. A crash loses at most that. */
   save(): void
 }
 
 const header = z.object({ root: z.string() })
-const entry = z.tuple([z.string(), z.string().nullable()])
+const entry = z.union([z.tuple([z.string(), z.string().nullable()]), z.object({ state: z.unknown() })])
 
 /**
- * The ledger of a root: a file of JSON lines under `ingested` in the data folder, the root first, then [id, hash], or [id, null] for one that is gone;
- * the last line of an id counts. Saving appends, since a folder may hold many documents and is saved after each batch; opening writes the file anew,
+ * The ledger of a root: a file of JSON lines under `ingested` in the data folder, the root first, then [id, hash], or [id, null] for one that is gone,
+ * or {"state"}; the last line of an id, and the last state, counts. Saving appends, since a folder may hold many documents and is saved after each batch; opening writes the file anew,
  * whole or not at all, when most of its lines are out of date. Throws if it cannot be written.
  */
 export function openLedger(dataDir: string, root: string): Ledger {
-  const path = join(dataDir, 'ingested', `${createHash('sha256').update(root).digest('hex').slice(0, 16)}.jsonl`)
+  const path = ledgerPath(dataDir, root)
   const loaded = load(path, root)
   const { hashes } = loaded
+  let { state } = loaded
   let unsaved: string[] = []
   let appendable = loaded.lines !== null && loaded.lines <= 2 * hashes.size + 100
   const note = (id: string, hash: string | null) => unsaved.push(`${JSON.stringify([id, hash])}\n`)
@@ -46,28 +51,39 @@ export function openLedger(dataDir: string, root: string): Ledger {
     deleted(id) {
       if (hashes.delete(id)) note(id, null)
     },
+    get state() {
+      return state
+    },
+    setState(next) {
+      state = next
+      unsaved.push(`${JSON.stringify({ state })}\n`)
+    },
     save() {
       if (unsaved.length === 0) return
       if (appendable) appendFileSync(path, unsaved.join(''))
-      else writeWhole(path, root, hashes)
+      else writeWhole(path, root, hashes, state)
       appendable = true
       unsaved = []
     },
   }
 }
 
+export const ledgerPath = (dataDir: string, root: string): string =>
+  join(dataDir, 'ingested', `${createHash('sha256').update(root).digest('hex').slice(0, 16)}.jsonl`)
+
 /** Before a hash: then it is that of no document, and still says the file that it is from. */
 const IN_DOUBT = '?'
 
-function writeWhole(path: string, root: string, hashes: ReadonlyMap<string, string>): void {
+function writeWhole(path: string, root: string, hashes: ReadonlyMap<string, string>, state: unknown): void {
   mkdirSync(dirname(path), { recursive: true })
-  const lines = [{ root }, ...hashes].map((line) => `${JSON.stringify(line)}\n`)
+  const lines = [{ root }, ...hashes, ...(state === null ? [] : [{ state }])].map((line) => `${JSON.stringify(line)}\n`)
   writeFileSync(`${path}.new`, lines.join(''))
   renameSync(`${path}.new`, path)
 }
 
 interface Loaded {
   readonly hashes: Map<string, string>
+  readonly state: unknown
   readonly damaged: boolean
   /** null: to be written anew. */
   readonly lines: number | null
@@ -75,19 +91,25 @@ interface Loaded {
 
 function load(path: string, root: string): Loaded {
   const hashes = new Map<string, string>()
+  let state: unknown = null
   try {
     // What follows the last line break is what a crash left of a line.
     const lines = readFileSync(path, 'utf8').split('\n')
     const torn = lines.pop() !== ''
     if (header.parse(JSON.parse(lines[0] ?? '')).root !== root) throw new Error('the ledger of another root')
     for (const line of lines.slice(1)) {
-      const [id, hash] = entry.parse(JSON.parse(line))
+      const parsed = entry.parse(JSON.parse(line))
+      if (!Array.isArray(parsed)) {
+        state = parsed.state ?? null
+        continue
+      }
+      const [id, hash] = parsed
       if (hash === null) hashes.delete(id)
       else hashes.set(id, hash)
     }
-    return { hashes, damaged: false, lines: torn ? null : lines.length }
+    return { hashes, state, damaged: false, lines: torn ? null : lines.length }
   } catch (error) {
-    return { hashes: new Map(), damaged: (error as NodeJS.ErrnoException).code !== 'ENOENT', lines: null }
+    return { hashes: new Map(), state: null, damaged: (error as NodeJS.ErrnoException).code !== 'ENOENT', lines: null }
   }
 }
 
