@@ -19,3 +19,9 @@ test('at the very beginning no time is guessed', () => {
 
   assert.equal(line, '0 documents indexed, 0 %, 0.0/s')
 })
+
+test('of a stream nobody knows the share that is done', () => {
+  const line = progressLine({ bytes: 250, bytesTotal: null, documents: 50, ms: 10_000, last: false })
+
+  assert.equal(line, '50 documents indexed, 5.0/s')
+})

@@ -7,7 +7,8 @@ export interface IngestProgress {
 
 export function ingestProgress(
   out: NodeJS.WriteStream,
-  bytesTotal: number,
+  /** null: nobody knows how much comes. */
+  bytesTotal: number | null,
   now: () => number = Date.now,
 ): IngestProgress {
   const began = now()
@@ -44,12 +45,14 @@ export function progressLine({
   last,
 }: {
   bytes: number
-  bytesTotal: number
+  bytesTotal: number | null
   documents: number
   ms: number
   last: boolean
 }): string {
   const rate = ms > 0 ? documents / (ms / 1_000) : 0
+  if (bytesTotal === null)
+    return `${documents} documents indexed, ${rate.toFixed(rate < 10 ? 1 : 0)}/s${last ? `, ${duration(ms)}` : ''}`
   const share = bytesTotal > 0 ? Math.min(1, bytes / bytesTotal) : 1
   const percent = last ? 100 : Math.floor(share * 100)
   const left = share > 0.02 && !last ? `, about ${duration((ms / share) * (1 - share))} left` : ''

@@ -32,17 +32,21 @@ const lineBytesMax = 8 * 1024 * 1024
 
 const example = 'write one object per line, like {"id":"a","text":"…"}'
 
-const id = z.string().superRefine((value, context) => {
+/** What is wrong with an id; null: nothing. */
+export function checkId(id: string): string | null {
   try {
-    checkKey(`tenant/${value}`)
+    checkKey(`tenant/${id}`)
+    return null
   } catch (error) {
-    context.addIssue({
-      code: 'custom',
-      message: reasonOf(error)
-        .replace(/^key: (the id )?/, '')
-        .replaceAll('tenant/', ''),
-    })
+    return reasonOf(error)
+      .replace(/^key: (the id )?/, '')
+      .replaceAll('tenant/', '')
   }
+}
+
+const id = z.string().superRefine((value, context) => {
+  const message = checkId(value)
+  if (message !== null) context.addIssue({ code: 'custom', message })
 })
 const deletion = z.strictObject({ id, delete: z.literal(true) })
 const document = z.strictObject({
@@ -56,12 +60,19 @@ const document = z.strictObject({
   acl: z.array(z.string()).nullish(),
 })
 
-/** The documents of a file with one JSON object on each line; a bad line is a problem of its own. Reads as it goes, so the file may be of any size. */
-export async function* readJsonLines(path: string, textBytesMax: number): AsyncGenerator<JsonLine | LineProblem> {
+/** The documents of a file with one JSON object on each line. */
+export const readJsonLines = (path: string, textBytesMax: number): AsyncGenerator<JsonLine | LineProblem> =>
+  readJsonStream(createReadStream(path, { highWaterMark: 256 * 1024 }), textBytesMax)
+
+/** One JSON object on each line; a bad line is a problem of its own. Reads as it goes, so there may be any number of them. */
+export async function* readJsonStream(
+  stream: AsyncIterable<Buffer>,
+  textBytesMax: number,
+): AsyncGenerator<JsonLine | LineProblem> {
   let line = 0
   let documents = 0
   try {
-    for await (const bytes of linesOf(path)) {
+    for await (const bytes of linesOf(stream)) {
       line++
       if (line === 1 && bytes !== null && utf16Of(bytes) !== null)
         return yield { reason: 'is UTF-16; save it as UTF-8' }
@@ -80,7 +91,7 @@ export async function* readJsonLines(path: string, textBytesMax: number): AsyncG
 }
 
 /** The bytes of each line without its end; null for one over the bound. */
-async function* linesOf(path: string): AsyncGenerator<Buffer | null> {
+async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer | null> {
   let parts: Buffer[] = []
   let size = 0
   const add = (part: Buffer) => {
@@ -94,7 +105,7 @@ async function* linesOf(path: string): AsyncGenerator<Buffer | null> {
     size = 0
     return line
   }
-  for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of stream) {
     let from = 0
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
       add(chunk.subarray(from, end))
@@ -116,6 +127,11 @@ function parseLine(bytes: Buffer, textBytesMax: number): JsonLine | { reason: st
   } catch {
     return { reason: `is not JSON (${JSON.stringify(text.slice(0, 40))}); ${example}` }
   }
+  return documentOfJson(json, textBytesMax)
+}
+
+/** The document that an object is, or what is wrong with it. */
+export function documentOfJson(json: unknown, textBytesMax: number): JsonLine | { reason: string } {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return { reason: `is not an object; ${example}` }
   const parsed = 'delete' in json ? deletion.safeParse(json) : document.safeParse(json)

@@ -67,20 +67,24 @@ test('a damaged ledger says so, knows nothing, deletes nothing, and is written a
   }
 })
 
-test('a ledger that is mostly out of date is written anew when it is opened again', (t) => {
+test('a ledger that is mostly out of date is written anew, while it is open too', (t) => {
   const dir = dataDir(t)
   const first = openLedger(dir, '/docs')
   for (let i = 0; i < 200; i++) {
     first.published('a', `h${i}`)
     first.save()
   }
+  first.setState({ etag: '1' })
+  first.save()
 
   const second = openLedger(dir, '/docs')
   second.published('b', 'h')
   second.save()
 
-  assert.equal(readFileSync(fileIn(dir), 'utf8').trimEnd().split('\n').length, 3)
-  assert.deepEqual(Object.fromEntries(openLedger(dir, '/docs').hashes), { a: 'h199', b: 'h' })
+  const lines = readFileSync(fileIn(dir), 'utf8').trimEnd().split('\n').length
+  assert.ok(lines < 110, `${lines} lines`)
+  const third = openLedger(dir, '/docs')
+  assert.deepEqual([Object.fromEntries(third.hashes), third.state], [{ a: 'h199', b: 'h' }, { etag: '1' }])
 })
 
 test('what is not there any more is gone, but not what a file held that cannot be read now', () => {

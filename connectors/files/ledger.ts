@@ -28,8 +28,8 @@ const entry = z.union([z.tuple([z.string(), z.string().nullable()]), z.object({ 
 
 /**
  * The ledger of a root: a file of JSON lines under `ingested` in the data folder, the root first, then [id, hash], or [id, null] for one that is gone,
- * or {"state"}; the last line of an id, and the last state, counts. Saving appends, since a folder may hold many documents and is saved after each batch; opening writes the file anew,
- * whole or not at all, when most of its lines are out of date. Throws if it cannot be written.
+ * or {"state"}; the last line of an id, and the last state, counts. Saving appends, since a folder may hold many documents and is saved before and after each batch; it is written
+ * anew, whole or not at all, when most of its lines are out of date. Throws if it cannot be written.
  */
 export function openLedger(dataDir: string, root: string): Ledger {
   const path = ledgerPath(dataDir, root)
@@ -37,7 +37,7 @@ export function openLedger(dataDir: string, root: string): Ledger {
   const { hashes } = loaded
   let { state } = loaded
   let unsaved: string[] = []
-  let appendable = loaded.lines !== null && loaded.lines <= 2 * hashes.size + 100
+  let lines = loaded.lines ?? Number.POSITIVE_INFINITY
   const note = (id: string, hash: string | null) => unsaved.push(`${JSON.stringify([id, hash])}\n`)
   const published = (id: string, hash: string): void => {
     hashes.set(id, hash)
@@ -60,9 +60,12 @@ export function openLedger(dataDir: string, root: string): Ledger {
     },
     save() {
       if (unsaved.length === 0) return
-      if (appendable) appendFileSync(path, unsaved.join(''))
-      else writeWhole(path, root, hashes, state)
-      appendable = true
+      lines += unsaved.length
+      if (lines <= 2 * hashes.size + LINES_MORE) appendFileSync(path, unsaved.join(''))
+      else {
+        writeWhole(path, root, hashes, state)
+        lines = hashes.size + 2
+      }
       unsaved = []
     },
   }
@@ -70,6 +73,9 @@ export function openLedger(dataDir: string, root: string): Ledger {
 
 export const ledgerPath = (dataDir: string, root: string): string =>
   join(dataDir, 'ingested', `${createHash('sha256').update(root).digest('hex').slice(0, 16)}.jsonl`)
+
+/** Beside twice the documents: a small ledger is not written anew all the time. */
+const LINES_MORE = 100
 
 /** Before a hash: then it is that of no document, and still says the file that it is from. */
 const IN_DOUBT = '?'

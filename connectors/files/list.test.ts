@@ -24,7 +24,7 @@ test('a folder gives the files that can be read, in order, under ids that do not
     'docs/a/z.MD': 'zz',
     'docs/a.html': 'a',
     'docs/c.jsonl': '{}',
-    'docs/d.pdf': 'd',
+    'docs/d.png': 'd',
   })
 
   const { files, folders, bytes, problems } = await listFiles([join(folder, 'docs')])
@@ -62,12 +62,12 @@ test('links that lead back end there, and a folder that is linked to is read onc
 })
 
 test('what cannot be read is a problem with a fix, and a folder with one is not whole', async (t) => {
-  const folder = folderWith(t, { 'docs/a.md': 'a', 'b.pdf': 'b' })
+  const folder = folderWith(t, { 'docs/a.md': 'a', 'b.png': 'b' })
   symlinkSync(join(folder, 'nowhere'), join(folder, 'docs/broken.md'))
 
   const { files, folders, problems } = await listFiles([
     join(folder, 'docs'),
-    join(folder, 'b.pdf'),
+    join(folder, 'b.png'),
     join(folder, 'none'),
   ])
 
@@ -78,7 +78,7 @@ test('what cannot be read is a problem with a fix, and a folder with one is not 
   assert.deepEqual(folders, [])
   assert.deepEqual(
     problems.map(({ path }) => relative(folder, path)),
-    ['docs/broken.md', 'b.pdf', 'none'],
+    ['docs/broken.md', 'b.png', 'none'],
   )
   assert.match(problems[1]!.reason, /^is not a file that can be read; give \.txt, .* or a folder$/)
 })

@@ -33,7 +33,7 @@ export interface Problem {
   readonly reason: string
 }
 
-export type Format = 'text' | 'markdown' | 'html' | 'jsonl'
+export type Format = 'text' | 'markdown' | 'html' | 'pdf' | 'docx' | 'csv' | 'jsonl'
 
 const formats: ReadonlyMap<string, Format> = new Map([
   ['.txt', 'text'],
@@ -42,6 +42,10 @@ const formats: ReadonlyMap<string, Format> = new Map([
   ['.markdown', 'markdown'],
   ['.html', 'html'],
   ['.htm', 'html'],
+  ['.pdf', 'pdf'],
+  ['.docx', 'docx'],
+  ['.csv', 'csv'],
+  ['.tsv', 'csv'],
   ['.jsonl', 'jsonl'],
   ['.ndjson', 'jsonl'],
 ])
