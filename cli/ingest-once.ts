@@ -9,6 +9,7 @@ import { openLedgers } from './ingest-ledgers.ts'
 import { ingestProgress } from './ingest-progress.ts'
 import { ingestRun, type RunSummary } from './ingest-run.ts'
 import { webOrigins } from './ingest-web.ts'
+import { inOneLine } from './wish.ts'
 
 /** Ingests all that is there, and says what became of it. */
 export async function ingestOnce(task: IngestTask): Promise<void> {
@@ -44,5 +45,6 @@ function report({ problems: met, ...counts }: RunSummary, before: readonly Probl
   if (problems.length > 0) process.exitCode = 1
 }
 
+/** For a terminal: names and reasons may hold what others wrote. */
 export const inWords = ({ path, line, reason }: Problem): string =>
-  `${path}${line === undefined ? '' : `:${line}`}: ${reason}`
+  inOneLine(`${path}${line === undefined ? '' : `:${line}`}: ${reason}`)
