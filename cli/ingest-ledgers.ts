@@ -1,7 +1,7 @@
 import { type Ledger, ledgerPath, openLedger } from '../connectors/files/ledger.ts'
 import type { Problem } from '../connectors/files/list.ts'
 import { tryLock } from '../infra/local/lock.js'
-import { localSettings } from '../infra/local/settings.ts'
+import { type LocalSettings, localSettings } from '../infra/local/settings.ts'
 
 export interface Ledgers {
   /** Opened once, and kept from other processes until `close`. Throws where another process has it. */
@@ -11,8 +11,7 @@ export interface Ledgers {
 }
 
 /** The ledgers of a run, in the data folder. */
-export function openLedgers(): Ledgers {
-  const { dataDir } = localSettings(process.env)
+export function openLedgers({ dataDir }: Pick<LocalSettings, 'dataDir'> = localSettings(process.env)): Ledgers {
   const open = new Map<string, Ledger>()
   const problems: Problem[] = []
   const releases: (() => void)[] = []

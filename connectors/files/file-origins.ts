@@ -31,7 +31,9 @@ export async function fileOrigins(
   const roots = new Map<string, ListedFile[]>(listing.folders.map((folder) => [folder, []]))
   for (const file of listing.files) {
     const root = file.folder ?? file.path
-    roots.set(root, [...(roots.get(root) ?? []), file])
+    const files = roots.get(root)
+    if (files === undefined) roots.set(root, [file])
+    else files.push(file)
   }
   const origins = [...roots].map(([root, files]): Origin => {
     const isTable = files[0]?.folder === null && files[0].format === 'csv'

@@ -48,12 +48,9 @@ test('an answer that is too large, packed or not, is refused and not held', asyn
 
   const answers = [await ask(`${url}/plain`, null), await ask(`${url}/packed`, null)]
 
-  for (const answer of answers)
-    assert.deepEqual(answer, {
-      is: 'failed',
-      reason: 'has more than 100000 bytes; ask for less of it',
-      retryAfterMs: null,
-    })
+  const reasons = answers.map((answer) => (answer.is === 'failed' ? answer.reason : answer.is))
+  const refused = 'has more than 100000 bytes; ask for less of it'
+  assert.deepEqual(reasons, [refused, refused])
 })
 
 test('redirects are followed so far, never into a private address', async (t) => {
