@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../streams/errors.ts'
 import { audit } from './audit.ts'
+import { connect } from './connect.ts'
 import { dlq } from './dlq.ts'
 import { doctor } from './doctor.ts'
 import { epoch } from './epoch.ts'
@@ -33,6 +34,7 @@ for (const command of [
   topics(),
   audit(),
   rebuild(),
+  connect(),
   dlq(),
   erase(),
   keys(),

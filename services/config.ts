@@ -404,6 +404,9 @@ export const adminConfig = platformConfig.extend({
 
 /** Of whoever calls from outside: the command line. */
 export const callerConfig = platformConfig.extend({
+  connectUrl: addressSetting('nothing: Kafka Connect’s REST API knows nobody; keep it on a network of its own')
+    .optional()
+    .describe('Kafka Connect’s REST API. Default: the local stack’s.'),
   gatewayPort: port.optional().describe('As for the gateway.'),
   url: z
     .url()
