@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { type AttributeColumn, attributeColumn, type Columns } from '../connectors/files/columns.ts'
 import { extensions } from '../connectors/files/list.ts'
 import { ingestOnce } from './ingest-once.ts'
+import { ingestPreview } from './ingest-preview.ts'
 import { ingestWatching } from './ingest-watching.ts'
 import { whole } from './wish.ts'
 
@@ -43,6 +44,7 @@ export function ingest(): Command {
       const task = taskOf(paths, options)
       await (options.watch ? ingestWatching(task) : ingestOnce(task))
     })
+    .addCommand(ingestPreview())
 }
 
 /** What is to be ingested, and how. */

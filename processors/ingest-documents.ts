@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto'
 import type { InboxDocument } from '../schemas/records.ts'
 import { documents, inbox, ingestPositions } from '../schemas/topics.ts'
 import { type DeclaredAttributes, NONE_DECLARED } from '../search/attributes.ts'
-import { Reject, reasonOf } from '../streams/errors.ts'
+import { Fatal, Reject, reasonOf } from '../streams/errors.ts'
+import type { ForeignReader } from '../streams/foreign.ts'
 import type { Hold } from '../streams/holding.ts'
 import { type Arrived, erase, type Input, type Outcome, type Processor, processor, put } from '../streams/processor.ts'
 import type { Topic } from '../streams/topic.ts'
 import { checkTypes } from './clean-attributes.ts'
 import { cleanDocument } from './clean-text.ts'
 import { checkKey, tenantOf } from './document-key.ts'
+import type { Mapping } from './mapping/declaration.ts'
+import { mapSource, TRUNCATED } from './mapping/map-source.ts'
 
 export interface IngestPorts {
   /** Whether anybody wrote the key to `documents` at this offset of its partition or later. Asked only for a replayed record. */
@@ -21,6 +24,10 @@ export interface IngestPorts {
   readonly attributes?: DeclaredAttributes
   /** Told each document that is left out since its tenant was erased. */
   readonly leftOut?: (tenant: string) => void
+  /** How topics of others become documents, by name, and who reads their bytes. A source that is raw has one. */
+  readonly mapped?: { readonly mappings: ReadonlyMap<string, Mapping>; readonly reader: ForeignReader }
+  /** Told that the table behind a source was emptied at once. */
+  readonly truncated?: (topic: string) => void
 }
 
 /** Header of a document: topic id, partition and offset of the source record that it was made of. */
@@ -46,6 +53,7 @@ export const ingestDocuments = processor<IngestPorts>({
   async process({ records, topicId }, ports) {
     return Promise.all(
       records.map(async (input, i): Promise<Outcome> => {
+        if (input.topic.raw) return ingestMapped(input, headersOf(input, topicId), ports)
         const tenant = tenantOf(input.key)
         // No dead letter: it would be one more copy of what was erased. A deletion is let through.
         if (input.value !== null && (ports.erasedAt?.(tenant) ?? null) !== null) {
@@ -57,12 +65,7 @@ export const ingestDocuments = processor<IngestPorts>({
             reject: 'replay: a newer record of this key came while this one was on its way; nothing is left to do',
           }
         }
-        const { partition, offset } = input.at
-        const headers = {
-          traceparent: input.headers.traceparent ?? traceOf(input, topicId),
-          [SOURCE]: `${topicId}/${partition}/${offset}`,
-        }
-        return ingest(input, headers, ports.attributes ?? NONE_DECLARED)
+        return ingest(input, headersOf(input, topicId), ports.attributes ?? NONE_DECLARED)
       }),
     )
   },
@@ -96,6 +99,34 @@ function ingest({ key, value }: Input, headers: Record<string, string>, declared
     return { reject: reasonOf(error), class: 'content' }
   }
 }
+
+/** All that a row becomes is one outcome: its parts, and the deletion of those that it has no more, are one transaction. */
+async function ingestMapped(input: Input, headers: Record<string, string>, ports: IngestPorts): Promise<Outcome> {
+  const mapping = ports.mapped?.mappings.get(input.topic.name)
+  if (mapping === undefined) throw new Fatal(`${input.topic.name} is raw and has no mapping`)
+  try {
+    const made = await mapSource(input, mapping, ports.mapped!.reader, ports.attributes ?? NONE_DECLARED)
+    const tenant = made.key === null ? null : tenantOf(made.key)
+    if (made.did === 'put' && (ports.erasedAt?.(tenant!) ?? null) !== null) {
+      ports.leftOut?.(tenant!)
+      return { publish: [] }
+    }
+    return {
+      publish: made.documents.map(({ key, document }) =>
+        document === null ? erase(documents, key, headers) : put(documents, key, document, headers),
+      ),
+    }
+  } catch (error) {
+    if (!(error instanceof Reject)) throw error
+    if (error.message === TRUNCATED) ports.truncated?.(input.topic.name)
+    return { reject: reasonOf(error), class: 'content' }
+  }
+}
+
+const headersOf = (input: Input, topicId: string): Record<string, string> => ({
+  traceparent: input.headers.traceparent ?? traceOf(input, topicId),
+  [SOURCE]: `${topicId}/${input.at.partition}/${input.at.offset}`,
+})
 
 /** A trace begins here where the producer began none (W3C trace context, sampled). Made of the record's place, so that a repetition is the same trace. */
 function traceOf({ at: { partition, offset } }: Input, topicId: string): string {

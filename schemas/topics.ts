@@ -143,6 +143,13 @@ export const sourceNamed = (name: string): Topic<InboxDocument> => ({
   about: 'As inbox: a source of its own.',
 })
 
+/** A topic of anybody's, whose records become documents by a mapping. Made only where it is missing, so that a worker can begin before whoever writes it. */
+export const mappedNamed = (name: string): Topic<InboxDocument> => ({
+  ...sourceNamed(name),
+  about: "Somebody else's: its records become documents by a mapping.",
+  raw: true,
+})
+
 export const catalogue = [
   inbox,
   documents,

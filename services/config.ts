@@ -80,6 +80,12 @@ export const platformConfig = z.strictObject({
     .describe(
       'Topics that ingest reads beside inbox, with commas between and without the prefix; those that are missing are created. The same for all roles.',
     ),
+  mappings: z
+    .string()
+    .optional()
+    .describe(
+      'File, or folder of files, .yaml or .json, that says how topics of others become documents; docs/ingest.md. Read at start. The same for all roles.',
+    ),
   attributes: attributes
     .default(NONE_DECLARED)
     .meta({ format: 'json' })

@@ -47,6 +47,7 @@ export async function decodeRecord(
     publish: [],
     keyed,
   })
+  if (topic.raw) return { input: rawInput(record, topic), inputLow: noLow }
   if (isLowKey(record.key))
     return {
       low:
@@ -80,8 +81,7 @@ export async function decodeRecord(
   }
   try {
     const value = record.value === null ? null : await serde.decode(topic, record.value)
-    const headers: Record<string, string> = {}
-    for (const name in record.headers) headers[name] = record.headers[name]!.toString('utf8')
+    const headers = headersOf(record)
     const input: Input = {
       topic,
       at: { topic: record.topic, partition: record.partition, offset: record.offset },
@@ -97,4 +97,22 @@ export async function decodeRecord(
     if (error instanceof Reject) return refuse('schema', reasonOf(error), true)
     throw error
   }
+}
+
+function rawInput(record: StoredRecord, topic: Topic): Input {
+  const { topic: name, partition, offset, key, value, timestamp } = record
+  return {
+    topic,
+    at: { topic: name, partition, offset },
+    key: textOf(key) ?? `${name}/${partition}/${offset}`,
+    keyBytes: key,
+    value,
+    bytes: sizeOf(record),
+    timestamp,
+    headers: headersOf(record),
+  }
+}
+
+function headersOf({ headers }: StoredRecord): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, bytes.toString('utf8')]))
 }

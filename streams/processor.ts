@@ -112,6 +112,8 @@ export interface Input {
   readonly topic: Topic
   readonly at: Position
   readonly key: string
+  /** Only of a topic that is raw: the key as it lies there. `key` is then its text where it is any, else the record's place. */
+  readonly keyBytes?: Buffer | null
   readonly value: unknown
   /** Bytes of key, value and headers. */
   readonly bytes: number

@@ -12,6 +12,16 @@ export interface SchemaRegistry {
   register(subject: string, schema: AvroSchema): Promise<number>
   /** Rejects with `Reject` when there is no such schema, or it is not Avro; `Retry` when out of reach. */
   schema(id: number): Promise<AvroSchema>
+  /** As it was registered, of whichever kind. Rejects as `schema` does. */
+  schemaText(id: number): Promise<SchemaText>
+}
+
+export interface SchemaText {
+  /** AVRO, JSON or PROTOBUF. */
+  readonly kind: string
+  readonly text: string
+  /** Names of the schemas that it refers to. */
+  readonly references: readonly string[]
 }
 
 /** How a registry that is protected is reached. What is a function is asked for at each request, so it may change. */
@@ -84,6 +94,23 @@ export function confluentRegistry(url: string, access: RegistryAccess = ANYBODY)
       }
       throw new Reject(`value: schema ${id} is not Avro; write Avro`)
     },
+    async schemaText(id) {
+      let answer: { readonly status: number; readonly body: unknown }
+      try {
+        answer = await askRegistry(`${url}/schemas/ids/${id}`, access, SCHEMA_MS_MAX)
+      } catch (cause) {
+        throw unreachable(`answer for schema ${id}`, cause)
+      }
+      if (answer.status === 404)
+        throw new Reject(`schema id ${id} is not in the registry at ${url}; register the schema first`)
+      if (answer.status !== 200) throw unreachable(`answer for schema ${id}`, answer)
+      const { schema, schemaType, references } = answer.body as {
+        schema: string
+        schemaType?: string
+        references?: readonly { name: string }[]
+      }
+      return { kind: schemaType ?? 'AVRO', text: schema, references: (references ?? []).map(({ name }) => name) }
+    },
   }
 }
 
@@ -131,6 +158,7 @@ export async function askRegistry(
   return { status: response.statusCode ?? 0, body: await json(response).catch(() => null) }
 }
 
+const SCHEMA_MS_MAX = 5_000
 const REGISTER_ATTEMPTS_MAX = 10
 const REGISTER_DELAY_MS = 100
 
@@ -147,7 +175,7 @@ function statusOf(error: unknown): number | undefined {
 export function localRegistry(): SchemaRegistry {
   const schemas: AvroSchema[] = []
   const ids = new Map<string, number>()
-  return {
+  const registry: SchemaRegistry = {
     async register(_subject, schema) {
       const text = JSON.stringify(schema)
       let id = ids.get(text)
@@ -163,5 +191,7 @@ export function localRegistry(): SchemaRegistry {
         throw new Reject(`value: schema id ${id} is not in the registry; register the schema first`)
       return schema
     },
+    schemaText: async (id) => ({ kind: 'AVRO', text: JSON.stringify(await registry.schema(id)), references: [] }),
   }
+  return registry
 }

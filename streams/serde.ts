@@ -131,7 +131,7 @@ function makeReader(writer: AvroSchema, reader: avro.Type, id: number): (bytes: 
  * avsc turns bytes that are not UTF-8 into U+FFFD without a word. Where the decoded strings hold more of them than the bytes
  * hold its encoding, some were made up.
  */
-function holdsBadText(bytes: Buffer, value: unknown): boolean {
+export function holdsBadText(bytes: Buffer, value: unknown): boolean {
   const decoded = countReplacements(value)
   if (decoded === 0) return false
   let written = 0

@@ -64,6 +64,13 @@ export const stateKinds = {
       'Nothing: it goes on by itself. If it lasts, look why the index is behind (freshet status), or freshet quota set --no-bulk. What waits is kept no longer than the source keeps it.',
     blocking: false,
   },
+  'source-truncated': {
+    means:
+      'The table behind a mapped source was emptied at once (TRUNCATE). No record says which rows it had, so their documents are still found. The record is a dead letter.',
+    advice:
+      'Delete the documents (freshet erase), or put the rows back and delete them with DELETE. The state stays until the process restarts, the dead letter until it is discarded.',
+    blocking: false,
+  },
   'registry-unreachable': {
     means: 'The schema registry does not answer, and a schema is needed that is not known yet.',
     advice: 'Start the schema registry, or correct FRESHET_REGISTRY.',

@@ -14,6 +14,8 @@ export interface Topic<V = unknown> {
   readonly keyed: boolean
   /** Kafka's own configuration names. */
   readonly config: Readonly<Record<string, string>>
+  /** Somebody else's: keys and values reach the processor as bytes, whatever they are, and may be null. */
+  readonly raw?: true
   /** Of two values under one key, whether the one that lies later in the log was said earlier, so that it does not count. Default: the later one counts. */
   isOlder?(value: V, than: V): boolean
   /** Only for the type checker. */

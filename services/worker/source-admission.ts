@@ -1,5 +1,6 @@
 import { tenantKey } from '../../maintenance/erasure-tenant.ts'
 import { isDocumentKey, tenantOf } from '../../processors/document-key.ts'
+import type { Mapping } from '../../processors/mapping/declaration.ts'
 import type { Control } from '../../schemas/records.ts'
 import type { Hold } from '../../streams/holding.ts'
 import type { Arrived } from '../../streams/processor.ts'
@@ -11,6 +12,8 @@ export interface SourceAdmissionPorts {
   /** Of who has none of its own. */
   readonly configured: { readonly tenant: Quota; readonly source: Quota }
   readonly bulk: BulkRoom
+  /** How topics of others become documents, by name. */
+  readonly mappings?: ReadonlyMap<string, Mapping>
   readonly now: () => number
 }
 
@@ -32,15 +35,16 @@ export interface SourceAdmission {
  * What `ingest` lets into `documents`. A record pays for its tenant and for its source, before it is decoded: what it costs is what it weighs. A
  * process admits its part of a quota, by what it has of the partitions; all together never admit more than the quota.
  */
-export function sourceAdmission({ control, configured, bulk, now }: SourceAdmissionPorts): SourceAdmission {
+export function sourceAdmission({ control, configured, bulk, mappings, now }: SourceAdmissionPorts): SourceAdmission {
   const spent = new QuotaBuckets()
   return {
     admit({ topic, record, part }) {
       const source = control(sourceKey(topic.name))?.source ?? null
-      const isBulk = source?.bulk === true
+      const mapping = mappings?.get(topic.name)
+      const isBulk = source?.bulk ?? mapping?.priority === 'bulk'
       if (isBulk && bulk.left < 1) return { state: 'bulk-waits', reason: bulk.reason, retryAfterMs: 0 }
       const ofSource = { name: `source ${topic.name}`, quota: quotaOf(source, configured.source), share: part.ofTopic }
-      const tenant = isDocumentKey(record.key) ? tenantOf(record.key!.toString('utf8')) : null
+      const tenant = mapping === undefined ? tenantIn(record.key) : fixedTenantOf(mapping)
       const payers: Payer[] = [ofSource]
       // A key without a tenant is a dead letter, and its source pays for it.
       if (tenant !== null) {
@@ -58,6 +62,11 @@ export function sourceAdmission({ control, configured, bulk, now }: SourceAdmiss
     left: (at) => spent.left(at),
   }
 }
+
+const tenantIn = (key: Buffer | null): string | null => (isDocumentKey(key) ? tenantOf(key!.toString('utf8')) : null)
+
+/** Whose a row is may be known only once it is read: then its source alone pays. */
+const fixedTenantOf = ({ tenant }: Mapping): string | null => (typeof tenant === 'string' ? tenant : null)
 
 const costOf = ({ key, value }: Arrived['record']) => ({
   documents: 1,

@@ -4,6 +4,7 @@ import { ingestFrom } from '../../processors/ingest-documents.ts'
 import { catalogue, deadLetters, documents, vectors } from '../../schemas/topics.ts'
 import type { NewRecord } from '../../streams/broker.ts'
 import { systemClock } from '../../streams/clock.ts'
+import { foreignReader } from '../../streams/foreign.ts'
 import type { Serde } from '../../streams/serde.ts'
 import { nameIn } from '../../streams/topic.ts'
 import { describeTopology, runTopology, stage } from '../../streams/topology.ts'
@@ -13,6 +14,7 @@ import { addressesOf, configuredQuota, configuredSourceQuota, rolePorts, type Wo
 import { engineGuard, goldenRecords } from '../embedding-guard.ts'
 import { configuredFor, modelIn, openEngine, spaceIn } from '../engine.ts'
 import { checkEpoch } from '../epoch.ts'
+import { mappingsOf } from '../mappings.ts'
 import { openPlatform, type Platform, persistently } from '../platform.ts'
 import { probe } from '../probe.ts'
 import { openFrame } from '../process.ts'
@@ -92,11 +94,15 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   })
   frame.ready(spaces.missing)
   const sources = sourcesOf(config)
+  const mappings = mappingsOf(config)
   await persistently('the sources', frame, () => makeSources(platform, config, sources))
   const erased = erasedTenants(followed.get, metrics, log)
   const bulk = bulkRoom({
     lagMax: config.bulkLagMax,
-    wanted: () => sources.some(({ name }) => followed.get(sourceKey(name))?.source?.bulk === true),
+    wanted: () =>
+      sources.some(
+        ({ name }) => followed.get(sourceKey(name))?.source?.bulk ?? mappings.get(name)?.priority === 'bulk',
+      ),
     ends: () => broker.admin.offsets(nameIn(scope, documents)),
     low: spaces.low,
     clock: systemClock,
@@ -104,13 +110,15 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   })
   frame.closing(async () => bulk.close())
   const quotas = { tenant: configuredQuota(config), source: configuredSourceQuota(config) }
-  const admission = sourceAdmission({ control: followed.get, configured: quotas, bulk, now: Date.now })
+  const admission = sourceAdmission({ control: followed.get, configured: quotas, bulk, mappings, now: Date.now })
   quotaMetrics(metrics, () => admission.left(Date.now()))
   const ingest = stage(ingestFrom(sources), {
     admit: admission.admit,
     attributes: config.attributes,
     erasedAt: erased.at,
     leftOut: erased.leftOut,
+    mapped: { mappings, reader: foreignReader(platform.outside.registry) },
+    truncated: (topic) => states.raise('source-truncated', topic, `${topic} was truncated`, { stays: true }),
     writtenSince: (key, offset) => keyWrittenSince(broker, nameIn(scope, documents), key, offset),
   })
   const runners = await runTopology([ingest], runtime)
