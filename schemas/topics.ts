@@ -150,6 +150,17 @@ export const mappedNamed = (name: string): Topic<InboxDocument> => ({
   raw: true,
 })
 
+/** What the sinks of Kafka Connect cannot take: the topic that their configurations name. Connect's own form, so its schema means nothing. */
+export const connectDeadLetters: Topic = {
+  name: 'connect-dead-letters',
+  about: 'What sinks of Kafka Connect cannot take, as Connect writes it.',
+  schema: deadLetters.schema,
+  raw: true,
+  partitions: 1,
+  keyed: false,
+  config: { ...byTime(7), 'max.message.bytes': String(12 * MiB) },
+}
+
 export const catalogue = [
   inbox,
   documents,

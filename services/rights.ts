@@ -1,6 +1,7 @@
 import {
   actions,
   catalogue,
+  connectDeadLetters,
   control,
   deadLetters,
   documents,
@@ -34,6 +35,7 @@ export const topicRights: Readonly<Record<KafkaUser, readonly (readonly [Topic, 
     [indexed, ['write', 'create']],
     [progress, ['read', 'write', 'create']],
     [deadLetters, ['write', 'create']],
+    [connectDeadLetters, ['read', 'create']],
     [control, ['read', 'write', 'create']],
     [actions, ['create']],
   ],
@@ -53,6 +55,7 @@ export const topicRights: Readonly<Record<KafkaUser, readonly (readonly [Topic, 
   connect: [
     [inbox, ['write']],
     [indexed, ['read']],
+    [connectDeadLetters, ['write']],
   ],
   producer: [[inbox, ['write']]],
 }

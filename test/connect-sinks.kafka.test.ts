@@ -4,12 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { indexed } from '../schemas/topics.ts'
+import type { Receipt } from '../schemas/records.ts'
+import { connectDeadLetters, indexed } from '../schemas/topics.ts'
 import { atRest } from './at-rest.ts'
 import { applied, configured, stackConnect } from './connectors.ts'
 import { openPlatform } from './platform.ts'
 import { NO_POSTGRES, postgresPrograms, startPostgres } from './postgres.ts'
-import { receiptsOf, recordsOf } from './topic-records.ts'
+import { deadLettersOf, recordsOf } from './topic-records.ts'
 import { until } from './until.ts'
 
 const platform = await openPlatform()
@@ -25,7 +26,7 @@ await Promise.all([platform.worker(), platform.query()])
 const client = await platform.client()
 const topics = {
   topics: platform.topic(indexed),
-  'errors.deadletterqueue.topic.name': `${platform.topic(indexed)}-dead`,
+  'errors.deadletterqueue.topic.name': platform.topic(connectDeadLetters),
 }
 
 const apply = async (name: string, of: string, changes: Record<string, string>) => {
@@ -78,12 +79,12 @@ test('receipts are rows, one for each document, with its latest revision', {
     'connection.password': `\u0024{file:${secrets}:pg.password}`,
   })
 
-  const receipts = await recordsOf(platform, indexed)
-  const latest = new Map(receipts.map(({ key }, i) => [String(key), i]))
-  const values = await receiptsOf(platform)
-  const wanted = [...latest]
-    .map(([key, i]) => [key, values[i]!.presentOffset, values[i]!.presentDeleted ? 't' : 'f'].join(' '))
-    .sort()
+  const latest = new Map<string, string>()
+  for (const { key, value } of await recordsOf(platform, indexed)) {
+    const receipt = (await platform.serde.decode(indexed, value!)) as Receipt
+    latest.set(String(key), [key, receipt.presentOffset, receipt.presentDeleted ? 't' : 'f'].join(' '))
+  }
+  const wanted = [...latest.values()].sort()
   const rows = () =>
     postgres.sql('select document_key, revision, deleted from freshet_receipts').then(
       (all) => all.map((row) => row.join(' ')).sort(),
@@ -95,6 +96,30 @@ test('receipts are rows, one for each document, with its latest revision', {
   )
   assert.equal((await rows()).length, 11)
   await stackConnect().delete(made.pop()!)
+})
+
+test('bytes that a sink cannot read are one dead letter of that connector, and the next record goes through', async () => {
+  const topic = `${platform.scope.prefix}foreign`
+  const file = join(folder, 'foreign.txt')
+  const name = `${own}-foreign`
+  await platform.broker.admin.createTopics([{ name: topic, partitions: 1, replicationFactor: 1, config: {} }])
+  const producer = await platform.broker.producer()
+  const send = (key: string, value: Buffer) => producer.send([{ topic, partition: 0, key, value, headers: {} }])
+  await send('acme/bad', Buffer.from('these are no bytes of a registry'))
+  await send('acme/good', (await recordsOf(platform, indexed)).find(({ value }) => value !== null)!.value!)
+
+  await apply(name, 'file-sink', { ...topics, topics: topic, file })
+
+  await until('the letter is there', async () => (await deadLettersOf(platform)).length > 0)
+  await until('the sound one is written', () => readable(file).includes('outcome=indexed'))
+  const [letter, ...others] = await deadLettersOf(platform)
+  assert.deepEqual(others, [])
+  assert.deepEqual(
+    [letter!.stage, letter!.topic, letter!.offset, String(letter!.key)],
+    [`connect/${name}`, topic, 0, 'acme/bad'],
+  )
+  assert.equal(String(letter!.value), 'these are no bytes of a registry')
+  await producer.close()
 })
 
 function readable(file: string): string {

@@ -78,6 +78,7 @@ export async function openPostgresLive(options: PlatformOptions & { before?: str
 export function differ(rows: readonly string[], served: readonly string[]): true | string {
   const [wanted, had] = [[...rows].sort(), [...served].sort()]
   if (wanted.length === had.length && wanted.every((row, i) => row === had[i])) return true
-  const missing = wanted.filter((row) => !had.includes(row))
-  return `${wanted.length} rows, ${had.length} served; ${JSON.stringify(missing[0] ?? had.find((row) => !wanted.includes(row)))}`
+  const there = new Set(had)
+  const missing = wanted.filter((row) => !there.has(row))
+  return `${wanted.length} rows, ${had.length} served; ${JSON.stringify(missing[0] ?? had.find((row, i) => row !== wanted[i]))}`
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
-import { causeOf } from './cause.ts'
+import { causeOf } from '../../streams/java-trace.ts'
 import type { ConnectorState, DeclaredConnector } from './declared.ts'
 import type { ActualConnector } from './reconcile.ts'
 import { isSecretName } from './secrets.ts'

@@ -1,7 +1,8 @@
 import { qdrantContents } from '../../connectors/qdrant/contents.ts'
+import { buryConnectLetters } from '../../processors/bury-connect-letters.ts'
 import { type Place, servingIn } from '../../processors/collections.ts'
 import { ingestFrom } from '../../processors/ingest-documents.ts'
-import { catalogue, deadLetters, documents, vectors } from '../../schemas/topics.ts'
+import { catalogue, connectDeadLetters, deadLetters, documents, vectors } from '../../schemas/topics.ts'
 import type { NewRecord } from '../../streams/broker.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { foreignReader } from '../../streams/foreign.ts'
@@ -95,7 +96,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
   frame.ready(spaces.missing)
   const sources = sourcesOf(config)
   const mappings = mappingsOf(config)
-  await persistently('the sources', frame, () => makeSources(platform, config, sources))
+  await persistently('the sources', frame, () => makeSources(platform, config, [...sources, connectDeadLetters]))
   const erased = erasedTenants(followed.get, metrics, log)
   const bulk = bulkRoom({
     lagMax: config.bulkLagMax,
@@ -121,7 +122,7 @@ export async function runWorker(config: WorkerConfig, open = openEngine): Promis
     truncated: (topic) => states.raise('source-truncated', topic, `${topic} was truncated`, { stays: true }),
     writtenSince: (key, offset) => keyWrittenSince(broker, nameIn(scope, documents), key, offset),
   })
-  const runners = await runTopology([ingest], runtime)
+  const runners = await runTopology([ingest, stage(buryConnectLetters, {})], runtime)
   const subject = nameIn(scope, documents)
   frame.closing(probe(states, { state: 'source-recreated', subject, ask: epochs.check }))
   const recheck = () => Promise.all([...runners, spaces].map((each) => each.recheck()))

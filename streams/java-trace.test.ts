@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { causeOf } from './cause.ts'
+import { causeOf } from './java-trace.ts'
 
 test('of a stack trace the innermost cause is shown, without frames', () => {
   const trace = `org.apache.kafka.connect.errors.ConnectException: An exception occurred in the change event producer. This connector will be stopped.
