@@ -20,6 +20,8 @@ import { OperationError } from './protocol.ts'
  */
 export interface FreshnessFollower {
   asOf(collection: string): AsOf
+  /** How stale each source is, before `documents`: its worst partition. */
+  sources(): readonly { readonly source: string; readonly staleMs: number }[]
   /** Resolves when the index has what the token stands for. Rejects with an `OperationError`. */
   reached(token: string, timeoutMs: number, by: Asker, signal: AbortSignal): Promise<void>
   /**
@@ -262,8 +264,15 @@ export async function followFreshness(
     )
   }
 
+  const staleMsOf = (topic: string, now: number): number => {
+    const own = [...ingested].filter(([key]) => key.slice(0, key.lastIndexOf('/')) === topic)
+    return worstOf(own.map(([, frontier]) => frontier.freshness(now))).staleMs
+  }
+
   return {
     asOf,
+    sources: () =>
+      sources.map((source) => ({ source: source.name, staleMs: staleMsOf(nameIn(scope, source), Date.now()) })),
     async reached(...wish) {
       await reached(...wish)
     },

@@ -36,6 +36,7 @@ export async function followPresentEpoch(
       const asOf = current.asOf(collection)
       return { ...asOf, complete: asOf.complete && platform.epochs.refusal === null }
     },
+    sources: () => current.sources(),
     reached: (...wish) => current.reached(...wish),
     after: (...wish) => current.after(...wish),
     within: (...wish) => current.within(...wish),

@@ -6,10 +6,12 @@ export interface QueryState {
   /** Of each open WebSocket, what waits for its client to read, bytes. */
   unread(): readonly number[]
   asOf(): Pick<AsOf, 'staleMs' | 'ingestStaleMs'>
+  /** Of each source before `documents`. */
+  sources(): readonly { readonly source: string; readonly staleMs: number }[]
 }
 
 /** What clients ask for and how that goes; the answer is told of each. */
-export function queryMetrics(metrics: Registry, { unread, asOf }: QueryState) {
+export function queryMetrics(metrics: Registry, { unread, asOf, sources }: QueryState) {
   const registers = [metrics]
   const seconds = new Histogram({
     name: 'freshet_operation_seconds',
@@ -55,6 +57,15 @@ export function queryMetrics(metrics: Registry, { unread, asOf }: QueryState) {
       const { staleMs, ingestStaleMs } = asOf()
       this.set({ stage: 'index' }, staleMs / 1_000)
       this.set({ stage: 'ingest' }, ingestStaleMs / 1_000)
+    },
+  })
+  new Gauge({
+    name: 'freshet_source_staleness_seconds',
+    help: 'How long the oldest record of the source that is not in documents yet has been waiting.',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      for (const { source, staleMs } of sources()) this.set({ source }, staleMs / 1_000)
     },
   })
   return {

@@ -129,6 +129,7 @@ export async function runQuery(config: QueryConfig): Promise<void> {
   const { ended, slow, refused } = queryMetrics(metrics, {
     unread: () => [...connections.keys()].map(({ bufferedAmount }) => bufferedAmount),
     asOf: () => freshness.asOf(collection()),
+    sources: freshness.sources,
   })
   const callers = followCallers(config, control, (isNotGood, { code, reason }) => {
     for (const connection of connections.values())
