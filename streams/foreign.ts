@@ -1,12 +1,13 @@
 import { Reject, reasonOf } from './errors.ts'
 import { parseExactJson } from './exact-json.ts'
 import { foreignAvroReader } from './foreign-avro.ts'
+import { foreignProtobufReader } from './foreign-protobuf.ts'
 import { logicalReader } from './logical-values.ts'
 import type { SchemaRegistry } from './registry.ts'
 import { holdsBadText } from './serde.ts'
 
-/** How the values of a topic of anybody's are written. `avro` and `json-schema` are in the schema registry's wire format. */
-export const foreignFormats = ['json', 'avro', 'json-schema', 'text'] as const
+/** How the values of a topic of anybody's are written. `avro`, `json-schema` and `protobuf` are in the schema registry's wire format. */
+export const foreignFormats = ['json', 'avro', 'json-schema', 'protobuf', 'text'] as const
 export type ForeignFormat = (typeof foreignFormats)[number]
 export type ForeignKeyFormat = ForeignFormat | 'auto'
 
@@ -26,9 +27,10 @@ export function foreignReader(registry: Pick<SchemaRegistry, 'schemaText'>): For
       reader = registry.schemaText(id).then(({ kind, text, references }) => {
         if (references.length > 0)
           throw new Reject(`schema ${id} refers to other schemas (${references[0]}); write one that is whole`)
-        if (kind === 'AVRO') return { kind, decode: avroDecode(text, id) }
+        if (kind === 'AVRO') return { kind, decode: framed(() => foreignAvroReader(JSON.parse(text)), id) }
+        if (kind === 'PROTOBUF') return { kind, decode: framed(() => foreignProtobufReader(text), id) }
         if (kind === 'JSON') return { kind, decode: (bytes) => parseJson(bytes.subarray(WIRE_HEADER_BYTES)) }
-        throw new Reject(`schema ${id} is ${kind}, which is not read; write Avro or JSON`)
+        throw new Reject(`schema ${id} is ${kind}, which is not read; write Avro, JSON or Protobuf`)
       })
       reader.catch(() => known.delete(id))
       known.set(id, reader)
@@ -36,7 +38,7 @@ export function foreignReader(registry: Pick<SchemaRegistry, 'schemaText'>): For
     return reader
   }
 
-  const registered = async (bytes: Buffer, wanted: 'AVRO' | 'JSON' | null): Promise<unknown> => {
+  const registered = async (bytes: Buffer, wanted: 'AVRO' | 'JSON' | 'PROTOBUF' | null): Promise<unknown> => {
     if (!isFramed(bytes))
       throw new Reject(
         `is not in the schema registry's wire format (it begins with ${bytes.subarray(0, 5).toString('hex') || 'nothing'}); write it with a schema registry serializer, or say in the mapping how it is written`,
@@ -59,6 +61,8 @@ export function foreignReader(registry: Pick<SchemaRegistry, 'schemaText'>): For
             return await registered(bytes, 'AVRO')
           case 'json-schema':
             return await registered(bytes, 'JSON')
+          case 'protobuf':
+            return await registered(bytes, 'PROTOBUF')
           case 'auto':
             return isFramed(bytes) ? await registered(bytes, null) : jsonOrText(textIn(bytes))
         }
@@ -73,10 +77,10 @@ export function foreignReader(registry: Pick<SchemaRegistry, 'schemaText'>): For
 const WIRE_HEADER_BYTES = 5
 const isFramed = (bytes: Buffer): boolean => bytes.length >= WIRE_HEADER_BYTES && bytes[0] === 0
 
-function avroDecode(text: string, id: number): Decode {
-  let read: ReturnType<typeof foreignAvroReader>
+function framed(open: () => (bytes: Buffer, start: number) => unknown, id: number): Decode {
+  let read: ReturnType<typeof open>
   try {
-    read = foreignAvroReader(JSON.parse(text))
+    read = open()
   } catch (cause) {
     throw new Reject(`schema ${id} cannot be read`, { cause })
   }

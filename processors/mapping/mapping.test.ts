@@ -193,9 +193,9 @@ test('Avro: longs beyond 2^53, decimals and dates arrive exactly', async () => {
     type: 'record',
     name: 'Value',
     fields: [
-      { name: 'id', type: 'long' },
+      { name: 'id', type: { type: 'long', 'connect.version': 1 } },
       { name: 'day', type: ['null', { type: 'int', 'connect.name': 'io.debezium.time.Date' }], default: null },
-      { name: 'at', type: { type: 'long', 'connect.name': 'io.debezium.time.MicroTimestamp' } },
+      { name: 'at', type: { type: 'long', 'connect.name': 'io.debezium.time.NanoTimestamp' } },
       {
         name: 'price',
         type: { type: 'bytes', scale: 2, 'connect.name': 'org.apache.kafka.connect.data.Decimal' },
@@ -231,14 +231,47 @@ test('Avro: longs beyond 2^53, decimals and dates arrive exactly', async () => {
   const body = writer.toBuffer({
     f0: 9007199254740993n,
     f1: 20_000,
-    f2: 1700000000123456n,
+    f2: 1700000000123456789n,
     f3: Buffer.from([0xfb, 0x2e]),
   })
 
   await made.driver.pipe({ key: 'k', bytes: Buffer.concat([head, body]) }, { key: 'k', bytes: Buffer.from('{}') })
 
-  assert.equal((await latest(made)).get('acme/9007199254740993')?.text, '2024-10-04 2023-11-14T22:13:20.123456Z -12.34')
+  assert.equal(
+    (await latest(made)).get('acme/9007199254740993')?.text,
+    '2024-10-04 2023-11-14T22:13:20.123456789Z -12.34',
+  )
   assert.match((await made.driver.rejected())[0]!.reason, /^value: is not in the schema registry's wire format/)
+})
+
+test('Avro: a key is read as its schema says, also where the mapping says nothing of it', async () => {
+  const registry = localRegistry()
+  const schema = { type: 'record', name: 'Key', fields: [{ name: 'id', type: 'long' }] }
+  const id = await registry.register('any', schema)
+  const body = avro.Type.forSchema(schema as avro.Schema).toBuffer({ id: 42 })
+  const reader = foreignReader(registry)
+
+  const keys = [Buffer.concat([Buffer.from([0, 0, 0, 0, id]), body]), Buffer.from('{"id":42}'), Buffer.from('42')]
+
+  const read = await Promise.all(keys.map((key) => reader.read('key', key, 'auto')))
+  assert.deepEqual(JSON.parse(JSON.stringify(read)), [{ id: 42 }, { id: 42 }, '42'])
+})
+
+test('Protobuf: the message that the framing names is read, longs with all digits', async () => {
+  const text = `syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto";
+    message Other { string x = 1; } message Row { int64 row_id = 1; string name = 2; google.protobuf.Timestamp at = 3; }`
+  const registry = { schemaText: async () => ({ kind: 'PROTOBUF', text, references: [] }) }
+  const reader = foreignReader(registry)
+  // Index 1 of the file; 1: 9007199254740993, 2: "Lamp".
+  const bytes = Buffer.from('0000000007' + '0202' + '0881808080808080' + '10' + '12044c616d70', 'hex')
+
+  const row = (await reader.read('value', bytes, 'protobuf')) as { row_id: string; name: string }
+
+  assert.deepEqual([row.row_id, row.name], ['9007199254740993', 'Lamp'])
+  await assert.rejects(
+    reader.read('value', bytes.subarray(0, 9), 'protobuf'),
+    /^Reject: value: is not valid under schema 7/,
+  )
 })
 
 test('JSON of Kafka Connect with its schema: decimals and dates are what the schema says', async () => {

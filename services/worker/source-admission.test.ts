@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ingestFrom } from '../../processors/ingest-documents.ts'
+import { readMappings } from '../../processors/mapping/read-mappings.ts'
 import type { Control, SourceQuota, TenantQuota } from '../../schemas/records.ts'
-import { documents, inbox, sourceNamed } from '../../schemas/topics.ts'
+import { documents, inbox, mappedNamed, sourceNamed } from '../../schemas/topics.ts'
 import { virtualClock } from '../../streams/clock.ts'
 import { Retry } from '../../streams/errors.ts'
 import { type TestDriver, testDriver } from '../../streams/test-driver.ts'
@@ -131,6 +132,40 @@ test('a bulk source waits while the index is behind, and interactive ones go on'
   assert.equal((await admitted(world.driver, 'loud')).length, 10)
 })
 
+test('a mapped source that is declared bulk waits as one that is marked, unless control says otherwise, and its tenant pays', async () => {
+  const { mappings } = readMappings(
+    '{ topic: rows, tenant: acme, id: "{id}", text: "{text}", priority: bulk }',
+    'rows.yaml',
+  )
+  const topic = mappedNamed('rows')
+  const admissionWith = (quotas: Quotas) =>
+    sourceAdmission({
+      control: controlOf(quotas),
+      configured: { tenant: configured, source: configured },
+      bulk: { left: 0, reason: 'behind', took() {} },
+      mappings: new Map(mappings.map((mapping) => [mapping.topic, mapping])),
+      now: () => 0,
+    })
+  const record = {
+    topic: 'rows',
+    partition: 0,
+    offset: 0,
+    key: Buffer.from('7'),
+    value: null,
+    timestamp: 0,
+    headers: {},
+  }
+  const arrived = { topic, record, part: { ofTopic: 1, ofStage: 1 } }
+  const loud = admissionWith({ 'sources/rows': { bulk: false }, 'tenants/acme': { documentsPerSecond: 0.5 } })
+
+  const held = admissionWith({}).admit(arrived)
+  const [first, second] = [loud.admit(arrived), loud.admit(arrived)]
+
+  assert.equal(held?.state, 'bulk-waits')
+  assert.equal(first, null)
+  assert.match(second?.reason ?? '', /^tenant acme is over its quota/)
+})
+
 test('there is room for bulk up to the bound, less what was admitted since, and none while it is not known', async () => {
   const clock = virtualClock()
   let ends: (() => Promise<{ partition: number; start: number; end: number }[]>) | null = async () => [
@@ -177,18 +212,21 @@ test('there is room for bulk up to the bound, less what was admitted since, and 
 
 type Quotas = Record<string, Partial<SourceQuota & TenantQuota>>
 
-/** The real stage with the real admission, from `inbox` and `noisy`. */
-async function ingesting(quotas: Quotas = {}, bulk: BulkRoom = { left: 0, reason: '', took() {} }) {
-  const clock = virtualClock()
-  const control = (subject: string): Control | undefined => {
+const controlOf =
+  (quotas: Quotas) =>
+  (subject: string): Control | undefined => {
     const own = quotas[subject]
     if (own === undefined) return undefined
     return (subject.startsWith('sources/')
       ? { source: { ...none, bulk: false, ...own } }
       : { tenant: { ...none, erasedAt: null, ...own } }) as unknown as Control
   }
+
+/** The real stage with the real admission, from `inbox` and `noisy`. */
+async function ingesting(quotas: Quotas = {}, bulk: BulkRoom = { left: 0, reason: '', took() {} }) {
+  const clock = virtualClock()
   const { admit } = sourceAdmission({
-    control,
+    control: controlOf(quotas),
     configured: { tenant: configured, source: configured },
     bulk,
     now: clock.now,
