@@ -104,6 +104,11 @@ function ingest({ key, value }: Input, headers: Record<string, string>, declared
 async function ingestMapped(input: Input, headers: Record<string, string>, ports: IngestPorts): Promise<Outcome> {
   const mapping = ports.mapped?.mappings.get(input.topic.name)
   if (mapping === undefined) throw new Fatal(`${input.topic.name} is raw and has no mapping`)
+  // Whether a newer row came meanwhile was asked of the record's key, which is no document's.
+  if (input.headers[REPLAY_SEEN] !== undefined)
+    return {
+      reject: 'replay: a record of a mapped topic is not sent again; change the row, so that a new record comes',
+    }
   try {
     const made = await mapSource(input, mapping, ports.mapped!.reader, ports.attributes ?? NONE_DECLARED)
     const tenant = made.key === null ? null : tenantOf(made.key)

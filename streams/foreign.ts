@@ -131,7 +131,8 @@ function parseJson(bytes: Buffer): unknown {
 function unwrapped(json: unknown): unknown {
   if (typeof json !== 'object' || json === null || Object.keys(json).sort().join() !== 'payload,schema') return json
   const { schema, payload } = json as { schema: ConnectSchema | null; payload: unknown }
-  return schema === null ? payload : converted(payload, schema)
+  if (schema === null) return payload
+  return typeof schema === 'object' && 'type' in schema ? converted(payload, schema) : json
 }
 
 interface ConnectSchema {

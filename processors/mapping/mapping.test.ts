@@ -290,6 +290,24 @@ test('JSON of Kafka Connect with its schema: decimals and dates are what the sch
   assert.equal((await latest(made)).get('acme/1')?.text, '1970-01-02 1.234')
 })
 
+test('a row whose columns are called schema and payload is no JSON of Kafka Connect', async () => {
+  await using made = await shop(`{ topic: products, tenant: acme, id: "{payload}", text: "in {schema}" }`)
+
+  await made.driver.pipe({ key: null, bytes: json({ schema: 'public', payload: 7 }) })
+
+  assert.equal((await latest(made)).get('acme/7')?.text, 'in public')
+})
+
+test('a record of a mapped topic that is sent again as a replay never takes the place of a newer row', async () => {
+  await using made = await shop(plain)
+  await made.driver.pipe({ key: 'acme/1', bytes: json(row(1, { name: 'newer' })) })
+
+  await made.driver.pipe({ key: 'acme/1', bytes: json(row(1, { name: 'older' })), headers: { 'replay-seen': '0' } })
+
+  assert.match((await made.driver.rejected())[0]!.reason, /^replay: a record of a mapped topic is not sent again/)
+  assert.equal((await latest(made)).get('acme/1')?.text.trim(), 'newer')
+})
+
 test('numbers of JSON stay what was written', () => {
   const read = parseExactJson('{"a":9223372036854775807,"b":0.1234567890123456789,"c":12,"d":"9223372036854775807"}')
 
