@@ -18,33 +18,62 @@ export interface PostgresLive extends AsyncDisposable {
 }
 
 /** By a trigger, so that the application writes what it always wrote. (A generated column is not in the log before PostgreSQL 18.) */
-export const table = `
+const documentTable = `
   create table notes (id bigint primary key, title text, text text not null, freshet_key text);
   alter table notes replica identity full;
   create function freshet_key() returns trigger language plpgsql as
     $$ begin new.freshet_key := 'acme/' || new.id; return new; end $$;
   create trigger freshet_key before insert or update on notes for each row execute function freshet_key();`
 
-export async function openPostgresLive(options: PlatformOptions & { before?: string } = {}): Promise<PostgresLive> {
+/** As docs/connect.md has it. */
+const mapping = `topic: pg.public.notes
+tenant: acme
+value: avro
+rows: flattened
+id: "{id}"
+title: "{title}"
+text: "{text}"
+`
+
+/** `by`: the table as it is, with a mapping, or a table of documents, without one. `before`: statements before it is connected. */
+export async function openPostgresLive({
+  by = 'mapping',
+  before = '',
+  ...options
+}: PlatformOptions & { by?: 'mapping' | 'documents'; before?: string } = {}): Promise<PostgresLive> {
   const postgres = await startPostgres()
-  await postgres.sql(table + (options.before ?? ''))
+  const plainTable = 'create table notes (id bigint primary key, title text, text text not null);'
+  await postgres.sql((by === 'mapping' ? plainTable : documentTable) + before)
+  const folder = mkdtempSync(join(tmpdir(), 'freshet-connect-'))
+  writeFileSync(join(folder, 'notes.yaml'), mapping)
   const name = `pg-${randomBytes(4).toString('hex')}`
-  const platform = await openPlatform({ ...options, env: { ...options.env, FRESHET_SOURCES: 'pg-documents' } })
+  const platform = await openPlatform({
+    ...options,
+    env: {
+      ...options.env,
+      ...(by === 'mapping' ? { FRESHET_MAPPINGS: join(folder, 'notes.yaml') } : { FRESHET_SOURCES: 'pg-documents' }),
+    },
+  })
   await Promise.all([platform.worker(), platform.query()])
-  const folder = mkdtempSync(join(tmpdir(), 'freshet-secrets-'))
   const secrets = join(folder, 'secrets.properties')
   writeFileSync(secrets, `pg.password=${postgres.password}\n`, { mode: 0o600 })
-  const source = `${platform.scope.prefix}pg-documents`
-  const connector = configured('postgres-documents-source', name, {
+  const { prefix } = platform.scope
+  const shared = {
     'database.port': String(postgres.port),
     'database.password': `\${file:${secrets}:pg.password}`,
-    'topic.prefix': name,
     'slot.name': name.replace('-', '_'),
     'publication.name': name.replace('-', '_'),
-    'transforms.route.regex': `${name}\\.public\\.notes`,
-    'transforms.route.replacement': source,
-    'value.converter.apicurio.registry.artifact.artifact-id': `${source}-rows`,
-  })
+  }
+  const connector =
+    by === 'mapping'
+      ? configured('postgres-source', name, { ...shared, 'topic.prefix': `${prefix}pg` })
+      : configured('postgres-documents-source', name, {
+          ...shared,
+          'topic.prefix': name,
+          'transforms.route.regex': `${name}\\.public\\.notes`,
+          'transforms.route.replacement': `${prefix}pg-documents`,
+          'value.converter.apicurio.registry.artifact.artifact-id': `${prefix}pg-documents-rows`,
+        })
   await applied(connector)
   return {
     platform,
@@ -54,7 +83,7 @@ export async function openPostgresLive(options: PlatformOptions & { before?: str
       until(
         'the index serves what the table holds',
         async () => {
-          const rows = (await postgres.sql("select freshet_key, coalesce(title, ''), text from notes")).map((row) =>
+          const rows = (await postgres.sql("select 'acme/' || id, coalesce(title, ''), text from notes")).map((row) =>
             row.join('\n'),
           )
           const served = await servedDocuments(platform)
