@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { LocalSettings } from '../infra/local/settings.ts'
 import type { Role } from '../infra/local/stack.ts'
 import { allocatorEnv } from '../services/allocator.ts'
@@ -16,10 +17,12 @@ export function localRoles(
   credentials: (role: OutsideRole) => Readonly<Record<string, string>> = () => ({}),
 ): Role[] {
   const secret = { FRESHET_INTERNAL_SECRET_FILE: internalSecretFile(dataDir) }
-  const { tenant, attributes } = loadConfig(callerConfig, { env: process.env })
+  const { tenant, attributes, mappings } = loadConfig(callerConfig, { env: process.env })
   const shared = {
     ...allocatorEnv,
     ...(attributes.size === 0 && { FRESHET_ATTRIBUTES: localAttributes }),
+    // The roles do not run where the command was given.
+    ...(mappings !== undefined && { FRESHET_MAPPINGS: resolve(mappings) }),
     FRESHET_PORT_BASE: String(portBase),
     FRESHET_DATA: dataDir,
     FRESHET_TOOLS: toolsDir,
