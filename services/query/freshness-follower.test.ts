@@ -51,6 +51,12 @@ async function world() {
       open.push(follower)
       return follower
     },
+    sent: (partition: number, key: string) => write(nameIn(scope, inbox), partition, key, null),
+    async ingested(partition: number, next: number) {
+      const { id } = (await broker.admin.topics()).find(({ name }) => name === nameIn(scope, inbox))!
+      const value = { topic: nameIn(scope, inbox), partition, next, at: 0 }
+      await write(nameIn(scope, ingestPositions), 0, `${id}/${partition}`, serde.encode(ingestPositions, value))
+    },
     document: (partition: number, key: string) => write(nameIn(scope, documents), partition, key, null),
     progress: (value: Partial<Progress> & Pick<Progress, 'partition' | 'low'>) =>
       write(
@@ -103,6 +109,21 @@ test('a topic to which nobody writes is fresh, and so is one whose last offsets 
   const { staleMs, complete } = (await follower()).asOf('es_test')
 
   assert.deepEqual({ staleMs, complete }, { staleMs: 0, complete: true })
+})
+
+test('how stale a source is grows while a record of it waits, and ends when it is ingested', async () => {
+  const { follower, sent, ingested } = await world()
+  await ingested(0, 0)
+  const freshness = await follower()
+  await sent(0, 'acme/a')
+  const staleMs = () => freshness.sources().find(({ source }) => source === 'inbox')!.staleMs
+
+  await until('the source is stale', () => staleMs() > 0)
+  const { ingestStaleMs } = freshness.asOf('es_test')
+  await ingested(0, 1)
+
+  assert.ok(ingestStaleMs > 0)
+  await until('the source is fresh', () => staleMs() === 0)
 })
 
 test('what one instance wrote is waited for by another, which was never told of it', async () => {
