@@ -24,6 +24,8 @@ export async function refusals({ steps }: Plan, client: Pick<ConnectClient, 'val
 /** Takes the steps in order, and says of each connector what became of it once it runs, has failed or the time is over. */
 export async function carryOut({ steps }: Plan, client: ConnectClient, msMax = RUNS_MS_MAX): Promise<StepOutcome[]> {
   const names = new Set<string>()
+  const changed = steps.flatMap((step) => (step.kind === 'update' ? step.connector.name : []))
+  const former = await outcomesOf(changed, client)
   const deleted: StepOutcome[] = []
   for (const step of steps) {
     if (step.kind === 'delete') {
@@ -39,23 +41,37 @@ export async function carryOut({ steps }: Plan, client: ConnectClient, msMax = R
     names.add(step.connector.name)
     await client.put(step.connector)
   }
-  return [...(await settled([...names], client, msMax)), ...deleted]
+  return [...(await settled([...names], former, client, msMax)), ...deleted]
 }
 
-async function settled(names: readonly string[], client: ConnectClient, msMax: number): Promise<StepOutcome[]> {
-  const deadline = performance.now() + msMax
+async function settled(
+  names: readonly string[],
+  former: readonly StepOutcome[],
+  client: ConnectClient,
+  msMax: number,
+): Promise<StepOutcome[]> {
+  const began = performance.now()
+  // A task that had failed before it was changed is told as failed until Connect gets to it.
+  const isOld = ({ name, cause }: StepOutcome, afterMs: number) =>
+    afterMs < OLD_MS_MAX &&
+    former.some((each) => each.name === name && each.outcome === 'failed' && each.cause === cause)
   for (;;) {
-    const present = names.length === 0 ? [] : await client.connectors()
-    const outcomes = names.map((name) =>
-      outcomeOf(
-        name,
-        present.find((each) => each.name === name),
-      ),
-    )
-    const open = outcomes.filter(({ outcome }) => outcome === 'does not run yet')
-    if (open.length === 0 || performance.now() > deadline) return outcomes
+    const outcomes = await outcomesOf(names, client)
+    const afterMs = performance.now() - began
+    const open = outcomes.filter((each) => each.outcome === 'does not run yet' || isOld(each, afterMs))
+    if (open.length === 0 || afterMs > msMax) return outcomes
     await delay(LOOK_EVERY_MS)
   }
+}
+
+async function outcomesOf(names: readonly string[], client: ConnectClient): Promise<StepOutcome[]> {
+  const present = names.length === 0 ? [] : await client.connectors()
+  return names.map((name) =>
+    outcomeOf(
+      name,
+      present.find((each) => each.name === name),
+    ),
+  )
 }
 
 /** Pure. */
@@ -72,4 +88,5 @@ export function outcomeOf(name: string, status: ConnectorStatus | undefined): St
 }
 
 const RUNS_MS_MAX = 30_000
+const OLD_MS_MAX = 10_000
 const LOOK_EVERY_MS = 200

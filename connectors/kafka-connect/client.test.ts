@@ -5,12 +5,18 @@ import { carryOut, refusals } from './carry-out.ts'
 import { connectClient } from './client.ts'
 
 /** A Connect that answers what it is told to, by method and path. */
-async function playedConnect(answers: Readonly<Record<string, readonly [number, unknown]>>) {
+async function playedConnect(
+  answers: Readonly<Record<string, readonly [number, unknown] | (() => readonly [number, unknown])>>,
+) {
   const asked: string[] = []
   const server = createServer((request, response) => {
     const what = `${request.method} ${request.url}`
     asked.push(what)
-    const [status, body] = answers[what] ?? [404, { error_code: 404, message: `nothing at ${what}` }]
+    const answer = answers[what]
+    const [status, body] = (typeof answer === 'function' ? answer() : answer) ?? [
+      404,
+      { error_code: 404, message: `nothing at ${what}` },
+    ]
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -103,4 +109,23 @@ test('a connector that does not begin in time is said to wait', async () => {
     outcomes.map(({ outcome }) => outcome),
     ['does not run yet'],
   )
+})
+
+test('a failure from before a change is not taken for one of the change', async () => {
+  const worker = { worker_id: 'w' }
+  const of = (state: string, trace?: string) => ({
+    a: {
+      info: { config: {} },
+      status: { name: 'a', connector: { state: 'RUNNING', ...worker }, tasks: [{ id: 0, state, trace, ...worker }] },
+    },
+  })
+  const told = [of('FAILED', 'x.Y: too large'), of('FAILED', 'x.Y: too large'), of('RUNNING')]
+  await using played = await playedConnect({
+    'PUT /connectors/a/config': [200, {}],
+    'GET /connectors?expand=info&expand=status': () => [200, told.length > 1 ? told.shift() : told[0]],
+  })
+
+  const outcomes = await carryOut({ ...create, steps: [{ kind: 'update', connector, changes: [] }] }, played.client)
+
+  assert.deepEqual(outcomes, [{ name: 'a', outcome: 'runs', cause: null }])
 })
